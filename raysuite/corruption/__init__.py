@@ -1,0 +1,1 @@
+"""Clean batches to corrupted batches and masks, on the batch's device."""

@@ -1,0 +1,1 @@
+"""The detector: net, preprocessing, map, score and threshold as one thing."""

@@ -1,0 +1,1 @@
+"""The Ray programs, one a job."""

@@ -1,0 +1,166 @@
+"""Places where files lie: a local path or any pyarrow filesystem URI, with one interface.
+
+Writes are atomic: a reader sees the old file, the new file or none, never half of one. On a local disk that takes a
+rename; object stores make an object visible only when its upload is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from raysuite.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A file or folder on a pyarrow filesystem.
+
+    Attributes:
+        fs: The filesystem.
+        path: The path on that filesystem, without a trailing slash.
+        uri: How a person, or another process, would name the same place.
+    """
+
+    fs: pafs.FileSystem
+    path: str
+    uri: str
+
+    @classmethod
+    def of(cls, where: str | os.PathLike[str]) -> Location:
+        """Resolve a local path or a URI such as ``s3://bucket/folder``.
+
+        Raises:
+            StorageError: The URI names no filesystem that pyarrow knows.
+        """
+        text = os.fspath(where)
+        if "://" not in text:
+            path = str(Path(text).expanduser().absolute())
+            return cls(pafs.LocalFileSystem(), path.rstrip("/") or "/", path)
+        try:
+            fs, path = pafs.FileSystem.from_uri(text)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise StorageError(f"cannot open {text}: {error}") from error
+        return cls(fs, path.rstrip("/"), text.rstrip("/"))
+
+    def __truediv__(self, name: str) -> Location:
+        return Location(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is the machine's own file system."""
+        return isinstance(self.fs, pafs.LocalFileSystem)
+
+    def is_file(self) -> bool:
+        """Whether a file lies here."""
+        return bool(self._info().type == pafs.FileType.File)
+
+    def is_dir(self) -> bool:
+        """Whether a folder lies here."""
+        return bool(self._info().type == pafs.FileType.Directory)
+
+    def _info(self) -> pafs.FileInfo:
+        try:
+            return self.fs.get_file_info(self.path)
+        except OSError as error:
+            raise StorageError(f"cannot look at {self.uri}: {error}") from error
+
+    def children(self) -> list[tuple[str, bool]]:
+        """Names in this folder, sorted, each with whether it is a folder.
+
+        Raises:
+            StorageError: The folder is missing or may not be read.
+        """
+        try:
+            infos = self.fs.get_file_info(pafs.FileSelector(self.path))
+        except OSError as error:
+            raise StorageError(f"cannot list {self.uri}: {error}") from error
+        return sorted((info.base_name, info.type == pafs.FileType.Directory) for info in infos)
+
+    def walk(self) -> Iterator[str]:
+        """Paths of all files below this folder, relative to it, sorted.
+
+        Raises:
+            StorageError: A folder is missing or may not be read.
+        """
+        for name, is_dir in self.children():
+            if is_dir:
+                for below in (self / name).walk():
+                    yield f"{name}/{below}"
+            else:
+                yield name
+
+    def read_bytes(self) -> bytes:
+        """The whole file.
+
+        Raises:
+            StorageError: The file is missing or may not be read.
+        """
+        try:
+            with self.fs.open_input_stream(self.path) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise StorageError(f"cannot read {self.uri}: {error}") from error
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write the whole file atomically, making the folders above it.
+
+        Raises:
+            StorageError: The place may not be written.
+        """
+        parent, _, _ = self.path.rpartition("/")
+        target = f"{self.path}.{uuid.uuid4().hex[:8]}.tmp" if self.is_local else self.path
+        try:
+            if self.is_local:
+                self.fs.create_dir(parent, recursive=True)
+            with self.fs.open_output_stream(target) as stream:
+                stream.write(data)
+            if target != self.path:
+                Path(target).replace(self.path)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.uri}: {error}") from error
+
+    def read_text(self) -> str:
+        """The whole file as UTF-8 text."""
+        return self.read_bytes().decode("utf-8")
+
+    def write_text(self, text: str) -> None:
+        """Write UTF-8 text atomically."""
+        self.write_bytes(text.encode("utf-8"))
+
+    def read_table(self, columns: list[str] | None = None) -> pa.Table:
+        """Read one Parquet file.
+
+        Raises:
+            StorageError: The file is missing or is not Parquet.
+        """
+        try:
+            return pq.read_table(self.path, filesystem=self.fs, columns=columns, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"cannot read the table {self.uri}: {error}") from error
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write one Parquet file atomically."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(sink.getvalue().to_pybytes())
+
+    def delete_dir(self) -> None:
+        """Remove this folder and all below it, if it is there."""
+        if self.is_dir():
+            self.fs.delete_dir(self.path)

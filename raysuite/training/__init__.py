@@ -1,0 +1,1 @@
+"""One torch loop with its objective and schedule; runs without Ray."""
