@@ -1,0 +1,187 @@
+"""Configs from and to mappings, YAML and ``key=value`` words; presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import yaml
+
+from raysuite.config import Config, ModelConfig, TrainingConfig
+from raysuite.errors import ConfigError
+
+T = TypeVar("T")
+
+PRESETS: dict[str, Config] = {
+    "tiny": Config(
+        preset="tiny",
+        model=ModelConfig(widths=(16, 32), blocks=2, branch_width=8),
+        training=TrainingConfig(steps=400, learning_rate=4e-3, ema=0.98),
+    ),
+    "small": Config(),
+    "base": Config(
+        preset="base",
+        model=ModelConfig(widths=(32, 64, 128), stem=1, blocks=4, branch_width=32, kernel=5),
+        training=TrainingConfig(steps=6000, batch_size=16, learning_rate=1e-3, ema=0.999),
+    ),
+    "full": Config(
+        preset="full",
+        model=ModelConfig(widths=(64, 128, 256), stem=1, blocks=4, branch_width=64, kernel=5),
+        training=TrainingConfig(steps=15000, batch_size=32, learning_rate=1e-3, ema=0.999),
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """The settings of a named preset.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; take one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def to_mapping(config: Config) -> dict[str, Any]:
+    """The config as nested plain values, tuples as lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+    return typing.cast("dict[str, Any]", plain(dataclasses.asdict(config)))
+
+
+def to_yaml(config: Config) -> str:
+    """The config as YAML that `from_yaml` reads back to an equal config."""
+    return yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True)
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Config:
+    """Build a config; settings that are not named keep their preset's value.
+
+    Raises:
+        ConfigError: A key is unknown (the nearest known one is named), or a value is of the wrong type or range.
+    """
+    name = mapping.get("preset", "small")
+    return _merge(preset(name if isinstance(name, str) else repr(name)), mapping, "")
+
+
+def from_yaml(text: str, source: str = "the config") -> Config:
+    """Build a config from YAML text; ``source`` names it in errors.
+
+    Raises:
+        ConfigError: The text is no YAML mapping, or as in `from_mapping`.
+    """
+    try:
+        mapping = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise ConfigError(f"{source} is not valid YAML{line}") from error
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{source} must be a mapping of settings, such as training: {{steps: 800}}")
+    return from_mapping(mapping)
+
+
+def with_words(config: Config, words: Iterable[str]) -> Config:
+    """Apply ``section.key=value`` words, the value written as in YAML.
+
+    Raises:
+        ConfigError: A word has no ``=``, or as in `from_mapping`.
+    """
+    nested: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes key=value, such as training.steps=800, not {word!r}")
+        if key == "preset":
+            raise ConfigError("the preset is chosen with --preset, not with --set")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the value of --set {word} is not valid") from error
+        section = nested
+        *parents, last = key.split(".")
+        for parent in parents:
+            inner = section.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{key} is set twice, once as a value and once as a section")
+            section = inner
+        section[last] = value
+    return _merge(config, nested, "")
+
+
+def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two configs differ: dotted key → (one's value, other's value)."""
+
+    def flat(value: Any, prefix: str) -> Iterable[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from flat(inner, f"{prefix}.{key}" if prefix else key)
+        else:
+            yield prefix, value
+
+    first, second = dict(flat(to_mapping(one), "")), dict(flat(to_mapping(other), ""))
+    return {key: (first[key], second[key]) for key in first if first[key] != second[key]}
+
+
+def _merge(base: T, changes: Mapping[str, Any], prefix: str) -> T:
+    hints = typing.get_type_hints(type(base))
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        path = f"{prefix}{key}"
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)
+            raise ConfigError(f"there is no setting {path!r}; did you mean {prefix}{near[0]}?")
+        current = getattr(base, key)
+        if dataclasses.is_dataclass(current):
+            if not isinstance(value, Mapping):
+                raise ConfigError(
+                    f"{path} is a section; name a setting in it, such as {path}.{next(iter(_keys(current)))}"
+                )
+            values[key] = _merge(current, value, f"{path}.")
+        else:
+            values[key] = _convert(value, hints[key], path)
+    return dataclasses.replace(base, **values)  # type: ignore[type-var]
+
+
+def _keys(section: Any) -> list[str]:
+    return [f.name for f in dataclasses.fields(section)]
+
+
+def _convert(value: Any, kind: Any, path: str) -> Any:
+    """Convert a YAML value to the type of the field, strictly: no truth from numbers, no numbers from text."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        # YAML 1.1 reads on and off as truth values; here they are words.
+        word = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+        if word in arguments:
+            return word
+        raise ConfigError(f"{path} is {value!r}, but it must be one of {', '.join(map(str, arguments))}")
+    if origin in {tuple, types.GenericAlias}:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_convert(item, arguments[0], path) for item in items)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and number and float(value).is_integer():
+        return int(value)
+    if kind is float and number:
+        return float(value)
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 takes 1e-3 for text, because it has no dot.
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is str and isinstance(value, str):
+        return value
+    wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+    raise ConfigError(f"{path} is {value!r}, but it must be {wanted}")
