@@ -73,6 +73,15 @@ def from_mapping(mapping: Mapping[str, Any]) -> Config:
     return _merge(preset(name if isinstance(name, str) else repr(name)), mapping, "")
 
 
+def section_from_mapping(kind: type[T], mapping: Mapping[str, Any], name: str) -> T:
+    """Build one section, such as a `ModelConfig`, from plain values.
+
+    Raises:
+        ConfigError: As in `from_mapping`.
+    """
+    return _merge(kind(), mapping, f"{name}.")
+
+
 def from_yaml(text: str, source: str = "the config") -> Config:
     """Build a config from YAML text; ``source`` names it in errors.
 
@@ -144,16 +153,12 @@ def _merge(base: T, changes: Mapping[str, Any], prefix: str) -> T:
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):
                 raise ConfigError(
-                    f"{path} is a section; name a setting in it, such as {path}.{next(iter(_keys(current)))}"
+                    f"{path} is a section; name a setting in it, such as {path}.{dataclasses.fields(current)[0].name}"
                 )
             values[key] = _merge(current, value, f"{path}.")
         else:
             values[key] = _convert(value, hints[key], path)
     return dataclasses.replace(base, **values)  # type: ignore[type-var]
-
-
-def _keys(section: Any) -> list[str]:
-    return [f.name for f in dataclasses.fields(section)]
 
 
 def _convert(value: Any, kind: Any, path: str) -> Any:
