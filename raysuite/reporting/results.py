@@ -1,0 +1,310 @@
+"""A run folder, read into typed values. What a failed run did not leave is listed, not fatal."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raysuite.errors import RunError, StorageError
+from raysuite.reporting.definitions import METRICS
+from raysuite.storage import Location
+
+Floats = npt.NDArray[np.float64]
+
+COUNTS = ("n_train", "n_good", "n_defect", "n_failed", "n_without_mask", "parameters", "steps", "height", "width")
+"""Whole numbers of one evaluated run, as columns of ``metrics.parquet``."""
+
+_FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", "train_seconds", "evaluate_seconds")
+_HISTORY = ("step", "loss", "kept_loss", "repaired_loss", "learning_rate", "images_per_second", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One test image. ``score`` and ``anomalous`` are None where the image could not be read (``error`` says why)."""
+
+    id: str
+    defect: str | None
+    label: int | None
+    score: float | None
+    anomalous: bool | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one curve, in order; both arrays are float64 of the same length."""
+
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """One image that the detector got wrong, with its pictures as encoded bytes."""
+
+    seed: int
+    kind: str
+    id: str
+    defect: str | None
+    score: float | None
+    threshold: float | None
+    pictures: Mapping[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """One category trained with one seed.
+
+    Attributes:
+        category: The category.
+        seed: The seed.
+        status: ``done``, ``failed``, or what else ``status.json`` says.
+        reason: Why it is not done.
+        values: Metrics, interval bounds, threshold and seconds; None = not defined.
+        counts: The whole numbers of `COUNTS`; None = not known.
+        history: Columns of the training history by name, NaN where a value is missing.
+        scores: Every test image.
+        curves: Curves by name.
+        gallery: Worst misses and false alarms.
+        problems: Files that are missing or cannot be read, one sentence each.
+    """
+
+    category: str
+    seed: int
+    status: str
+    reason: str | None = None
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    counts: Mapping[str, int | None] = field(default_factory=dict)
+    history: Mapping[str, Floats] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    gallery: tuple[GalleryItem, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether this run was trained and evaluated."""
+        return self.status == "done"
+
+
+@dataclass(frozen=True, slots=True)
+class RunResults:
+    """All that a report needs of one run folder.
+
+    Attributes:
+        name: The folder's name.
+        runs: Every category and seed, ordered.
+        provenance: What ``provenance.json`` holds.
+        config: The text of ``config.yaml``, empty if there is none.
+        problems: Files of the run folder itself that are missing or cannot be read.
+    """
+
+    name: str
+    runs: tuple[SeedResult, ...]
+    provenance: Mapping[str, Any]
+    config: str
+    problems: tuple[str, ...]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories, sorted."""
+        return tuple(sorted({run.category for run in self.runs}))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, sorted."""
+        return tuple(sorted({run.seed for run in self.runs}))
+
+    def of(self, category: str) -> tuple[SeedResult, ...]:
+        """The runs of one category, by seed."""
+        return tuple(run for run in self.runs if run.category == category)
+
+
+def load_results(root: Location) -> RunResults:
+    """Read a run folder.
+
+    Raises:
+        RunError: There is no such folder, or it was not evaluated yet.
+    """
+    if not root.is_dir():
+        raise RunError(
+            f"there is no run folder at {root}: name the folder that a training wrote, "
+            "and run `raysuite evaluate` on it before asking for a report"
+        )
+    if not (root / "metrics.parquet").is_file():
+        raise RunError(f"{root} has no metrics.parquet: run `raysuite evaluate` on it first")
+    rows = _metric_rows(root / "metrics.parquet")
+    runs = [_seed_result(root, row) for row in rows]
+    runs += _unevaluated(root, {(run.category, run.seed) for run in runs})
+    if not runs:
+        raise RunError(f"{root} holds no category: train one, then run `raysuite evaluate`")
+    problems: list[str] = []
+    return RunResults(
+        name=root.name,
+        runs=tuple(sorted(runs, key=lambda run: (run.category, run.seed))),
+        provenance=_read_json(root, "provenance.json", problems),
+        config=_read_text(root, "config.yaml", problems),
+        problems=tuple(problems),
+    )
+
+
+def _metric_rows(where: Location) -> list[dict[str, Any]]:
+    try:
+        table = where.read_table()
+    except StorageError as error:
+        raise RunError(f"{where} is damaged: run `raysuite evaluate` again") from error
+    needed = ["category", "seed", "status", *(metric.key for metric in METRICS)]
+    lacking = [name for name in needed if name not in table.column_names]
+    if lacking:
+        raise RunError(f"{where} lacks the columns {', '.join(lacking)}: run `raysuite evaluate` again")
+    return list(table.to_pylist())
+
+
+def _seed_result(root: Location, row: Mapping[str, Any]) -> SeedResult:
+    folder = root / str(row["category"]) / f"seed-{row['seed']}"
+    done = row["status"] == "done"
+    problems: list[str] = []
+    history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
+    scores = _read_table(folder, "scores.parquet", ("id", "label", "score"), problems)
+    curves = _read_table(folder, "curves.parquet", ("curve", "x", "y"), problems)
+    gallery = _read_table(folder, "gallery.parquet", ("kind", "id", "image"), problems)
+    return SeedResult(
+        category=str(row["category"]),
+        seed=int(row["seed"]),
+        status=str(row["status"]),
+        reason=row.get("reason") or (None if done else _status(folder)[1]),
+        values={name: _number(row.get(name)) for name in (*(metric.key for metric in METRICS), *_FLOATS)},
+        counts={name: row.get(name) for name in COUNTS},
+        history=_history(history),
+        scores=_scores(scores),
+        curves=_curves(curves),
+        gallery=_gallery(gallery, int(row["seed"])),
+        problems=tuple(problems),
+    )
+
+
+def _unevaluated(root: Location, known: set[tuple[str, int]]) -> list[SeedResult]:
+    """Runs that left a folder but no row in ``metrics.parquet``: they must not vanish from the report."""
+    runs = []
+    for category, is_folder in root.children():
+        for name, _ in (root / category).children() if is_folder else ():
+            match = re.fullmatch(r"seed-(\d+)", name)
+            if match is None or (category, int(match[1])) in known:
+                continue
+            folder = root / category / name
+            state, reason = _status(folder)
+            problems: list[str] = []
+            history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
+            runs.append(
+                SeedResult(
+                    category=category,
+                    seed=int(match[1]),
+                    status="not evaluated" if state in ("done", "") else state,
+                    reason=reason or "no row in metrics.parquet; run `raysuite evaluate`",
+                    history=_history(history),
+                    problems=tuple(problems),
+                )
+            )
+    return runs
+
+
+def _status(folder: Location) -> tuple[str, str | None]:
+    status = _read_json(folder, "status.json", [])
+    return str(status.get("state") or ""), status.get("reason")
+
+
+def _read_text(folder: Location, name: str, problems: list[str]) -> str:
+    try:
+        if (folder / name).is_file():
+            return (folder / name).read_text()
+        problems.append(f"{name} is missing")
+    except (StorageError, UnicodeDecodeError):
+        problems.append(f"{name} cannot be read")
+    return ""
+
+
+def _read_json(folder: Location, name: str, problems: list[str]) -> Mapping[str, Any]:
+    text = _read_text(folder, name, problems)
+    try:
+        value = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    problems.append(f"{name} is not a JSON object")
+    return {}
+
+
+def _read_table(folder: Location, name: str, needed: Sequence[str], problems: list[str]) -> pa.Table | None:
+    try:
+        if not (folder / name).is_file():
+            problems.append(f"{name} is missing")
+            return None
+        table = (folder / name).read_table()
+    except StorageError:
+        problems.append(f"{name} cannot be read")
+        return None
+    lacking = [column for column in needed if column not in table.column_names]
+    if lacking:
+        problems.append(f"{name} lacks the columns {', '.join(lacking)}")
+        return None
+    return table
+
+
+def _number(value: Any) -> float | None:
+    """None and NaN both mean "not defined"."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _column(table: pa.Table, name: str) -> Floats:
+    """A column as float64, null as NaN."""
+    return np.array([math.nan if v is None else v for v in table[name].to_pylist()], dtype=np.float64)
+
+
+def _history(table: pa.Table | None) -> Mapping[str, Floats]:
+    return {} if table is None else {name: _column(table, name) for name in _HISTORY if name in table.column_names}
+
+
+def _scores(table: pa.Table | None) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            id=str(row["id"]),
+            defect=row.get("defect"),
+            label=row["label"],
+            score=_number(row["score"]),
+            anomalous=row.get("anomalous"),
+            error=row.get("error"),
+        )
+        for row in (table.to_pylist() if table is not None else ())
+    )
+
+
+def _curves(table: pa.Table | None) -> Mapping[str, Curve]:
+    if table is None:
+        return {}
+    names = np.array(table["curve"].to_pylist(), dtype=object)
+    x, y = _column(table, "x"), _column(table, "y")
+    return {str(name): Curve(x[names == name], y[names == name]) for name in dict.fromkeys(names)}
+
+
+def _gallery(table: pa.Table | None, seed: int) -> tuple[GalleryItem, ...]:
+    return tuple(
+        GalleryItem(
+            seed=seed,
+            kind=str(row["kind"]),
+            id=str(row["id"]),
+            defect=row.get("defect"),
+            score=_number(row.get("score")),
+            threshold=_number(row.get("threshold")),
+            pictures={name: row.get(name) for name in ("image", "reconstruction", "map", "mask")},
+        )
+        for row in (table.to_pylist() if table is not None else ())
+    )
