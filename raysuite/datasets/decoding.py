@@ -1,0 +1,241 @@
+"""Encoded bytes → pixels. One decoder for training, evaluation and scoring, so that all see the same numbers.
+
+Pillow does the decoding: of the decoders measured by ``benchmarks/decoding.py`` it alone reads every kind of file that
+cameras and labelling tools leave behind, and refuses all damaged ones. ``docs/datasets.md`` has the figures.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from raysuite.errors import DecodeError
+
+T = TypeVar("T")
+S = TypeVar("S", bound=np.generic)
+
+MAX_PIXELS = 2**27
+"""Images of more pixels than this (134 million, 400 MB decoded) are refused: a small file can claim to be huge."""
+
+# Named, so that a stranger's file never reaches the decoders of other formats, Ghostscript among them.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+_SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+
+
+class TruncatedError(DecodeError):
+    """The file is empty or ends too early: copying it again may help, unlike with other failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a file says of itself before its pixels are decoded.
+
+    Attributes:
+        format: "PNG", "JPEG", "MPO", "BMP", "TIFF" or "WEBP".
+        mode: Pillow's name of the pixel type, such as "L", "RGB" or "I;16".
+        height: Pixels down, after the turn that EXIF asks for.
+        width: Pixels across, after that turn.
+    """
+
+    format: str
+    mode: str
+    height: int
+    width: int
+
+
+def image_header(data: bytes) -> ImageHeader:
+    """Format, mode and size, without decoding the pixels.
+
+    Raises:
+        DecodeError: The bytes are not an image of a known format.
+    """
+
+    def look(image: Image.Image) -> ImageHeader:
+        width, height = image.size
+        # Pillow gives a TIFF's size already turned. Its PNG reader decodes all pixels to look for EXIF behind them.
+        if image.format == "TIFF" or (image.format == "PNG" and not any(tag in data for tag in _PNG_TURN_TAGS)):
+            turned = False
+        else:
+            turned = _orientation(image) >= 5
+        if turned:
+            width, height = height, width
+        return ImageHeader(str(image.format), image.mode, height, width)
+
+    return _opened(data, look, MAX_PIXELS)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """``(height, width)`` in pixels, after the turn that EXIF asks for, without decoding the pixels.
+
+    Raises:
+        DecodeError: The bytes are not an image of a known format.
+    """
+    header = image_header(data)
+    return header.height, header.width
+
+
+def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """Decode a PNG, JPEG, BMP, TIFF or WebP to RGB.
+
+    * 16-bit gray is divided by 257, so that 65535 becomes 255: a fixed scale. Stretching every image to its own
+      minimum and maximum would hide a part that is too dark, change all pixels for one bright speck, and give two
+      tiles of one image different units. 16-bit colour is reduced by the decoder to its high byte, which differs by
+      at most one level.
+    * 32-bit integers are read as 16-bit values, and floats as 0..1; values beyond are refused, not clipped.
+    * Transparency is laid on white. Palettes, CMYK and 1-bit images become what a viewer shows.
+    * EXIF's orientation is applied. Of several frames or pages the first counts.
+
+    Args:
+        data: The file's bytes.
+        max_pixels: The largest area to decode.
+
+    Returns:
+        (H, W, 3) uint8, writable.
+
+    Raises:
+        DecodeError: The bytes are no such image, end too early, or hold more than ``max_pixels``.
+    """
+
+    def decode(image: Image.Image) -> npt.NDArray[np.uint8]:
+        image.load()
+        return np.ascontiguousarray(_turned(_rgb(image), _orientation(image)))
+
+    return _opened(data, decode, max_pixels)
+
+
+def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.bool_]:
+    """Decode a mask to True where there is a defect.
+
+    Whatever is not black is a defect: some data sets write 255, VisA writes the number of the kind of defect (1, 2,
+    …), and a threshold in the middle would lose all of those. A JPEG smears values near an edge, so there the middle
+    (above 127) decides. Palettes are looked up, and transparency is laid on black.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        DecodeError: As for `decode_image`.
+    """
+
+    def decode(image: Image.Image) -> npt.NDArray[np.bool_]:
+        image.load()
+        if image.has_transparency_data:
+            rgba_HW4 = np.asarray(image.convert("RGBA"))
+            mask_HW = (rgba_HW4[..., :3] > 0).any(axis=2) & (rgba_HW4[..., 3] > 0)
+        else:
+            values = np.asarray(image.convert("RGB") if image.mode in {"P", "CMYK", "YCbCr", "LAB"} else image)
+            defect = values > 127 if image.format in {"JPEG", "MPO"} else values != 0
+            mask_HW = np.asarray(defect.reshape(*defect.shape[:2], -1).any(axis=2))
+        return np.ascontiguousarray(_turned(mask_HW, _orientation(image)))
+
+    return _opened(data, decode, max_pixels)
+
+
+def _opened(data: bytes, use: Callable[[Image.Image], T], max_pixels: int) -> T:
+    """Open the bytes, give the image to ``use``, and turn every failure into a DecodeError."""
+    if not data:
+        raise TruncatedError("is empty (0 bytes)")
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise DecodeError(
+                    f"has {width} × {height} pixels, more than the {max_pixels} allowed: cut it into tiles"
+                )
+            return use(image)
+    except DecodeError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DecodeError(f"claims more pixels than the {max_pixels} allowed: cut it into tiles") from error
+    except UnidentifiedImageError as error:
+        raise DecodeError("is not a PNG, JPEG, BMP, TIFF or WebP image, or its first bytes are damaged") from error
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
+        reason = str(error) or type(error).__name__
+        if "truncated" in reason.lower() or isinstance(error, EOFError):
+            raise TruncatedError(f"ends too early: {reason}") from error
+        raise DecodeError(f"cannot be decoded: {reason}") from error
+
+
+def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+    if image.mode in _SIXTEEN_BITS or image.mode == "I":
+        values_HW = np.asarray(image)
+        if values_HW.min() < 0 or values_HW.max() > 65535:
+            raise DecodeError("holds 32-bit integers beyond 0..65535: convert it to 16 bits first")
+        return _gray((values_HW.astype(np.uint32) + 128) // 257)
+    if image.mode == "F":
+        shares_HW = np.asarray(image)
+        if not (shares_HW.min() >= 0.0 and shares_HW.max() <= 1.0):  # also when one is not a number
+            raise DecodeError("holds floats beyond 0..1, or ones that are not numbers: scale it to 0..1 first")
+        return _gray(np.rint(shares_HW * 255.0))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _gray(values_HW: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    return np.repeat(values_HW.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1..8; 1 where there is none. A damaged EXIF block does not spoil good pixels."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as above: whatever the damage makes Pillow raise
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _turned(pixels: npt.NDArray[S], orientation: int) -> npt.NDArray[S]:
+    """Undo a camera's orientation. Values as in EXIF 2.32, tag 0x0112: where row 0 and column 0 of the file belong."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+_PNG_TURN_TAGS = (b"eXIf", b"Raw profile type", b"com.adobe.xmp")
+
+
+class _Quiet:
+    """Silences Pillow's warnings, such as those about damaged EXIF, for several threads at once.
+
+    ``warnings.catch_warnings`` alone restores the wrong filters when threads leave it in another order.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved: warnings.catch_warnings[None] = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.|raysuite\.datasets\.decoding")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__(kind, value, trace)
+
+
+_QUIET = _Quiet()

@@ -1,0 +1,124 @@
+"""From a folder to a listing: which layout it is, which categories it has, and what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from raysuite.datasets.entries import Entry, Listing, checked_category
+from raysuite.datasets.layouts import plain, split_folders, visa
+from raysuite.datasets.layouts.folders import listed
+from raysuite.errors import DatasetError
+from raysuite.storage import Location
+
+LAYOUTS = ("mvtec", "visa", "btad", "folder")
+"""Names of the layouts, in the order in which ``auto`` tries them."""
+
+_SHOWN = 20  # categories named in a message
+_GOOD_PLACE = {
+    "mvtec": "train/good",
+    "btad": "train/ok",
+    "visa": f"{visa.SPLIT_FILE} as train and normal",
+    "folder": "the folder itself or good/",
+}
+
+
+def find_entries(root: Location, layout: str = "auto", categories: Sequence[str] = ()) -> Listing:
+    """List the images of a data set without reading them.
+
+    Args:
+        root: The folder of a data set, or of one of its categories.
+        layout: One of `LAYOUTS`, or "auto" to find out.
+        categories: The categories to list; by default all.
+
+    Raises:
+        DatasetError: The folder is missing, empty, unreadable or of no known layout; the layout or a category is not
+            known; or a category has no good training images.
+    """
+    _check_layout(layout)
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "does not exist"
+        raise DatasetError(f"{root} {what}: give the folder of a data set")
+    if not listed(root):
+        raise DatasetError(f"{root} is empty: give the folder of a data set")
+    if layout == "auto":
+        layout = _detected(root)
+    folders, rows = _categories(root, layout)
+    chosen = _chosen(folders, categories, root)
+    entries: list[Entry] = []
+    for category in chosen:
+        found = list(_entries(root, layout, category, folders[category], rows))
+        if not any(entry.split == "train" for entry in found):
+            place = _GOOD_PLACE[layout]
+            raise DatasetError(
+                f"category {category} of {root} has no good training images: expected them in {place}; "
+                "to leave the category out, name the others"
+            )
+        entries += found
+    return Listing.sorted(layout, root, entries)
+
+
+def _check_layout(layout: str) -> None:
+    known = ("auto", *LAYOUTS)
+    if layout not in known:
+        raise DatasetError(f"there is no layout {layout!r}{_nearest(layout, known)}: take one of {', '.join(known)}")
+
+
+def _detected(root: Location) -> str:
+    if (root / visa.SPLIT_FILE).is_file():
+        return "visa"
+    folders = split_folders.category_folders(root)
+    if folders:
+        # One category with a broken training folder must not hide what the others are.
+        used = {
+            layout
+            for layout in split_folders.GOOD_FOLDER
+            for f in folders.values()
+            if split_folders.uses(root, f, layout)
+        }
+        return "btad" if used == {"btad"} else "mvtec"
+    if plain.category_folders(root):
+        return "folder"
+    raise DatasetError(
+        f"{root} has no layout that raysuite knows: expected <category>/train/good (MVTec), <category>/train/ok "
+        f"(BTAD), {visa.SPLIT_FILE} (VisA), or folders of PNG, JPEG, BMP, TIFF or WebP images"
+    )
+
+
+def _categories(root: Location, layout: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Category → its folder, and VisA's rows."""
+    rows: list[dict[str, str]] = []
+    if layout == "visa":
+        rows = visa.rows_of(root)
+        folders = {row["object"]: "" for row in rows}
+    elif layout == "folder":
+        folders = plain.category_folders(root)
+    else:
+        folders = split_folders.category_folders(root)
+    if not folders:
+        raise DatasetError(f"{root} has no category in the layout {layout}: expected images in {_GOOD_PLACE[layout]}")
+    for name in folders:
+        checked_category(name, str(root))
+    return dict(sorted(folders.items())), rows
+
+
+def _entries(root: Location, layout: str, category: str, folder: str, rows: list[dict[str, str]]) -> Iterable[Entry]:
+    if layout == "visa":
+        return visa.entries_of(root, rows, category)
+    if layout == "folder":
+        return plain.entries_of(root, category, folder)
+    return split_folders.entries_of(root, category, folder, layout)
+
+
+def _chosen(known: Iterable[str], wanted: Sequence[str], root: Location) -> list[str]:
+    known = list(known)
+    for name in wanted:
+        if name not in known:
+            shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+            raise DatasetError(f"{root} has no category {name!r}{_nearest(name, known)}: it has {shown}")
+    return [name for name in known if not wanted or name in wanted]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

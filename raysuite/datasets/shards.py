@@ -1,0 +1,77 @@
+"""Reading shards: Parquet files of samples, one folder a category, with a manifest that says they are complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+
+from raysuite.errors import RunError
+from raysuite.storage import Location
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a folder of shards holds; written last, so that its presence means completeness.
+
+    Attributes:
+        source: URI of the data set.
+        layout: Its layout.
+        fingerprint: SHA-256 over the ids and contents of all samples, in order of their ids.
+        categories: Category → counts: ``train``, ``test``, ``failed``.
+    """
+
+    source: str
+    layout: str
+    fingerprint: str
+    categories: dict[str, dict[str, int]]
+
+    @classmethod
+    def read(cls, shards: Location) -> Manifest | None:
+        """The manifest of a folder of shards, or None if they are not complete."""
+        file = shards / MANIFEST
+        if not file.is_file():
+            return None
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{file} is damaged; delete the folder {shards} and run the command again") from error
+
+    def write(self, shards: Location) -> None:
+        """Write it atomically."""
+        card = {name: getattr(self, name) for name in ("source", "layout", "fingerprint", "categories")}
+        (shards / MANIFEST).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def category_folder(shards: Location, category: str) -> Location:
+    """Where a category's shards lie: ``category=<name>``, the name percent-encoded as Hive partitions are."""
+    return shards / f"category={quote(category, safe='')}"
+
+
+def read_samples(
+    shards: Location, category: str, split: str, ids: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Samples of a category and split as mappings of the sample schema, a small batch at a time.
+
+    Args:
+        shards: A folder of shards.
+        category: Its name.
+        split: ``train`` or ``test``.
+        ids: Only these, if given.
+    """
+    folder = category_folder(shards, category)
+    wanted = None if ids is None else set(ids)
+    for name, is_dir in folder.children():
+        if is_dir or not name.endswith(".parquet"):
+            continue
+        with pq.ParquetFile((folder / name).path, filesystem=folder.fs) as file:
+            for batch in file.iter_batches(batch_size=16):
+                for row in batch.to_pylist():
+                    if row["split"] == split and (wanted is None or row["id"] in wanted):
+                        yield {"category": category, **row}
