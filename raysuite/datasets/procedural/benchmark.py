@@ -24,6 +24,8 @@ VISIBLE = 6
 """A pixel counts as changed when a channel differs by this many of the 255 levels: twice the camera's noise."""
 
 _SMALLEST = 12  # at 128 pixels a side: specks of a mask below this many pixels are taken back
+_SMALLEST_SIDE = 32
+_TRIES = 100
 
 
 class Scene(Protocol):
@@ -72,8 +74,9 @@ def draw_defect(
         ``(image_HW3, mask_HW)``: uint8 RGB and bool, ``size`` pixels a side.
 
     Raises:
-        DatasetError: There is no such category, or it has no such kind of defect.
+        DatasetError: There is no such category, it has no such kind of defect, or the image is too small to show one.
     """
+    _check_size(size)
     scene_class = _class_of(category)
     if kind not in scene_class.kinds:
         raise DatasetError(f"{category} has no defect {kind!r}: take one of {', '.join(scene_class.kinds)}")
@@ -81,11 +84,12 @@ def draw_defect(
     scene = scene_class.draw(rng, size)
     good_HW3 = _quantised(scene.shade())
     smallest = _SMALLEST * (size / 128) ** 2
-    while True:  # a defect may fall where it shows too little, such as a stain on a shadow: draw it again
+    for _ in range(_TRIES):  # a defect may fall where it shows too little, such as a stain on a shadow: draw it again
         bad_HW3 = _quantised(scene.damage(kind, rng).shade())
         mask_HW = _region(good_HW3, bad_HW3, smallest)
         if mask_HW.sum() >= 3 * smallest:
             return np.where(mask_HW[..., None], bad_HW3, good_HW3), mask_HW
+    raise DatasetError(f"{category} {index} shows no {kind} with seed {seed}: take another seed")
 
 
 def write_benchmark(
@@ -113,9 +117,10 @@ def write_benchmark(
         The number of images written, masks not counted.
 
     Raises:
-        DatasetError: There is no such category.
+        DatasetError: There is no such category, or ``image_size`` is too small for it.
         StorageError: The folder cannot be written.
     """
+    _check_size(image_size)
     root = root if isinstance(root, Location) else Location.of(root)
     for category in categories:
         _class_of(category)
@@ -135,6 +140,11 @@ def write_benchmark(
                 (folder / "ground_truth" / kind / f"{index:03d}_mask.png").write_bytes(_png(mask_u8_HW))
                 written += 1
     return written
+
+
+def _check_size(size: int) -> None:
+    if size < _SMALLEST_SIDE:
+        raise DatasetError(f"an image of {size} pixels a side is too small for defects: take {_SMALLEST_SIDE} or more")
 
 
 def _class_of(category: str) -> type[Scene]:
