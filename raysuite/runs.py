@@ -1,0 +1,145 @@
+"""The run folder: what is where, what is done, and which configuration it belongs to.
+
+A step is done when its last file is there: shards when ``shards/manifest.json`` is, a training when
+``detector/detector.json`` is, an evaluation when ``metrics.json`` is. All are written atomically, so that a run stopped
+at any point is taken up by the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from raysuite import settings
+from raysuite.config import Config
+from raysuite.errors import ConfigError, RunError
+from raysuite.storage import Location
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One category and seed of a run: the unit of training and of evaluation."""
+
+    root: Location
+    category: str
+    seed: int
+
+    @property
+    def folder(self) -> Location:
+        """Where its files lie."""
+        return self.root / self.category / f"seed-{self.seed}"
+
+    @property
+    def detector(self) -> Location:
+        """The folder of its detector."""
+        return self.folder / "detector"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its detector is whole."""
+        return (self.detector / "detector.json").is_file()
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its metrics stand."""
+        return (self.folder / "metrics.json").is_file()
+
+    def metrics(self) -> dict[str, Any]:
+        """What `is_evaluated` promises, as a mapping."""
+        read: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
+        return read
+
+    def status(self) -> dict[str, Any]:
+        """Its last recorded state; ``{"state": "pending"}`` if none was."""
+        file = self.folder / "status.json"
+        read: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"state": "pending"}
+        return read
+
+    def set_status(self, state: str, reason: str | None = None, **more: object) -> None:
+        """Record a state: ``training``, ``trained``, ``done`` or ``failed`` with its reason."""
+        (self.folder / "status.json").write_text(json.dumps({"state": state, "reason": reason, **more}) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open run folder."""
+
+    root: Location
+    source: str
+    layout: str
+    config: Config
+
+    @classmethod
+    def open(cls, where: str) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            RunError: There is none, or its config cannot be read.
+        """
+        root = Location.of(where)
+        file = root / "config.yaml"
+        if not file.is_file():
+            raise RunError(f"{where} is no run folder: it has no config.yaml; raysuite train or benchmark makes one")
+        try:
+            card = yaml.safe_load(file.read_text())
+            config = settings.from_mapping(card["settings"])
+            return cls(root, str(card["source"]["uri"]), str(card["source"]["layout"]), config)
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            raise RunError(f"{file} is damaged ({type(error).__name__}: {error}); take another run folder") from error
+
+    @classmethod
+    def create(cls, where: str, source: str, layout: str, config: Config) -> Run:
+        """Make a run folder, or open the one that was made with the same data and settings.
+
+        Raises:
+            ConfigError: The folder belongs to another configuration.
+            RunError: The folder holds something else.
+        """
+        root = Location.of(where)
+        if (root / "config.yaml").is_file():
+            there = cls.open(where)
+            changed: dict[str, tuple[Any, Any]] = dict(settings.differences(there.config, config))
+            if there.source != source:
+                changed = {"data": (there.source, source), **changed}
+            if changed:
+                told = "; ".join(
+                    f"{key} was {old!r} and is now {new!r}" for key, (old, new) in list(changed.items())[:3]
+                )
+                raise ConfigError(f"{where} was made with another configuration: {told}. Take another --run folder")
+            return there
+        if root.is_file() or (root.is_dir() and root.children()):
+            raise RunError(f"{where} is not empty and no run folder; take another --run folder")
+        card = {
+            "format": FORMAT_VERSION,
+            "source": {"uri": source, "layout": layout},
+            "settings": settings.to_mapping(config),
+        }
+        (root / "config.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+        return cls(root, source, layout, config)
+
+    @property
+    def shards(self) -> Location:
+        """Where the sharded images lie."""
+        return self.root / "shards"
+
+    def member(self, category: str, seed: int) -> Member:
+        """One category and seed."""
+        return Member(self.root, category, seed)
+
+    def members(self) -> list[Member]:
+        """Every category and seed that has a folder, in order."""
+        found = []
+        for category, is_dir in self.root.children():
+            if not is_dir or category == "shards" or category.startswith("."):
+                continue
+            for name, is_dir_too in (self.root / category).children():
+                match = re.fullmatch(r"seed-(\d+)", name)
+                if match and is_dir_too:
+                    found.append(Member(self.root, category, int(match[1])))
+        return sorted(found, key=lambda member: (member.category, member.seed))
