@@ -90,7 +90,8 @@ def _write_seed(root: Location, category: FakeCategory, seed: int, gallery: int,
     threshold = float(np.exp(-5.0))
     ids = [f"{category.name}/test/{'hole' if y else 'good'}/{i:03d}.png" for i, y in enumerate(labels)]
     if category.hostile_id:
-        ids[-1] = category.hostile_id
+        # The worst miss, so that the name is in the gallery as well as in the charts.
+        ids[int(np.argmin(np.where(labels == 1, scores, np.inf)))] = category.hostile_id
     _write_scores(folder, ids, labels, scores, threshold)
     _write_history(folder, rng)
     _write_curves(folder, labels, scores, category)

@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+
+from raysuite.reporting.page import render_report
+from raysuite.storage import Location
+
+from .run_folder import write_run_folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    """Two whole categories, one without masks, one that failed; two seeds. Not to be changed."""
+    return write_run_folder(Location.of(tmp_path_factory.mktemp("runs") / "small"))
+
+
+@pytest.fixture(scope="session")
+def small_page(small_run: Location) -> str:
+    return render_report(small_run)
+
+
+@pytest.fixture
+def fresh_run(tmp_path: Path) -> Location:
+    """The same, to be damaged."""
+    return write_run_folder(Location.of(tmp_path / "fresh"))

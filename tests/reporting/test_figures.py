@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+
+from raysuite.reporting import figures
+from raysuite.reporting.definitions import PRO_LIMIT
+from raysuite.reporting.results import Curve, Score, SeedResult, load_results
+from raysuite.reporting.summary import summarise
+
+KINDS = {kind.key: kind for kind in figures.CURVES}
+
+
+def scored(*values: tuple[float | None, int | None], threshold: float | None = None) -> SeedResult:
+    scores = tuple(Score(f"{i}.png", None, label, value, None, None) for i, (value, label) in enumerate(values))
+    return SeedResult("a", 0, "done", scores=scores, values={"threshold": threshold})
+
+
+def test_a_curve_has_a_line_a_seed_from_end_to_end(small_run):
+    runs = load_results(small_run).of("carpet")
+    lines = [t for t in figures.curve_figure(runs, KINDS["pixel_roc"]).data if t.name.startswith("seed")]
+    assert [line.name for line in lines] == ["seed 0", "seed 1"]
+    assert (lines[0].x[0], lines[0].x[-1], lines[0].y[-1]) == (0.0, 1.0, 1.0)
+
+
+def test_pro_marks_its_limit(small_run):
+    figure = figures.curve_figure(load_results(small_run).of("carpet"), KINDS["pro"])
+    limit = next(trace for trace in figure.data if trace.name == "limit 0.3")
+    assert list(limit.x) == [PRO_LIMIT, PRO_LIMIT]
+
+
+def test_what_is_not_defined_is_not_drawn(small_run):
+    results = load_results(small_run)
+    assert figures.curve_figure(results.of("leather"), KINDS["pro"]) is None
+    assert figures.curve_figure(results.of("toothbrush"), KINDS["image_roc"]) is None
+    assert figures.score_figure(results.of("toothbrush")) is None
+    assert figures.training_figure(results.of("toothbrush")) is None
+
+
+def test_thinning_moves_no_point_and_stays_within_a_line_width():
+    x = np.concatenate([[0.0], np.geomspace(1e-6, 1, 50_000)])
+    full = Curve(x, x**0.1)
+    thin = figures.thin_curve(full, 160)
+    assert len(thin.x) <= 322
+    assert set(thin.x) <= set(x)
+    assert (thin.x[0], thin.x[-1]) == (0.0, 1.0)
+    assert np.abs(np.interp(x[1:], thin.x, thin.y) - full.y[1:]).max() < 0.01
+
+
+def test_histograms_count_every_scored_image(small_run):
+    run = load_results(small_run).of("screw")[0]
+    figure = figures.score_figure([run])
+    by_name = {t.name: t for t in figure.data if t.mode == "lines"}
+    assert sum(by_name["good"].y) == 12
+    assert sum(by_name["defect"].y) == 20
+    assert by_name["threshold"].x[0] == pytest.approx(math.exp(-5))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        scored((0.5, 0)),
+        scored((0.0, 0), (0.0, 1)),
+        scored((-3.0, 0), (2.0, 1), threshold=0.0),
+        scored((1e-12, 0), (1e9, 1), threshold=-1.0),
+        scored((1.0, 1), (None, 0), (4.0, None)),
+    ],
+    ids=["one", "all alike", "negative", "far apart", "one label"],
+)
+def test_odd_scores_are_still_drawn(run):
+    figure = figures.score_figure([run])
+    drawn = sum(sum(t.y) for t in figure.data if t.fill == "tozeroy")
+    assert drawn == sum(score.score is not None and score.label is not None for score in run.scores)
+
+
+def test_many_images_keep_their_extremes_in_the_strip():
+    run = scored(*((float(i + 1), 0) for i in range(5000)))
+    strip = next(t for t in figures.score_figure([run]).data if t.mode == "markers")
+    assert len(strip.x) == 400
+    assert (strip.x[0], strip.x[-1]) == (1.0, 5000.0)
+
+
+def test_a_loss_that_broke_leaves_only_its_sound_steps():
+    loss = np.array([1.0, 0.5, math.nan, math.inf, 0.0])
+    run = SeedResult("a", 0, "failed", history={"step": np.arange(5.0), "loss": loss})
+    assert list(figures.training_figure([run]).data[0].y) == [1.0, 0.5]
+
+
+def test_overview_ranks_by_image_auroc_and_skips_failed_categories(small_run):
+    summary = summarise(load_results(small_run))
+    axis = figures.overview_figure(summary).layout.yaxis
+    assert set(axis.ticktext) == {"carpet", "leather", "screw"}
+    assert axis.ticktext[-1] == "screw"

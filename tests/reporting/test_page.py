@@ -1,0 +1,185 @@
+import base64
+import hashlib
+import re
+
+import pytest
+
+from raysuite.reporting.definitions import METRICS
+from raysuite.reporting.page import GALLERY_LIMIT, render_report, write_report
+from raysuite.reporting.results import load_results
+from raysuite.reporting.summary import summarise
+from raysuite.reporting.tables import mean_std
+from raysuite.storage import Location
+
+from .markup import Page
+from .run_folder import FakeCategory, write_run_folder
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'.png"
+
+
+@pytest.fixture(scope="module")
+def page(small_page: str) -> Page:
+    return Page(small_page)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    categories = [
+        FakeCategory("<script>alert(3)", separation=0.5, hostile_id=HOSTILE),
+        FakeCategory("b & \"c\" 'd' {{ 7*7 }}", failed=True),
+        FakeCategory("plain", separation=0.5),
+    ]
+    return render_report(write_run_folder(Location.of(tmp_path_factory.mktemp("r")), categories, gallery=40))
+
+
+def test_the_document_is_well_formed(page):
+    assert page.unbalanced == []
+    assert page.still_open == []
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    loading = {"src", "href", "srcset", "data", "poster", "action", "background"}
+    for tag, attributes in page.tags:
+        for name in loading & attributes.keys():
+            assert attributes[name].startswith(("data:image/", "#")), (tag, name)
+        assert "url(" not in (attributes.get("style") or "")
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
+    assert not re.search(r"url\(|@import", "".join(page.styles))
+
+
+def test_the_policy_forbids_loads_and_lets_only_the_pages_own_scripts_run(page):
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    directives = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert directives["default-src"] == "'none'"
+    assert "unsafe" not in directives["script-src"]
+    running = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
+    for script in running:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in directives["script-src"]
+
+
+def test_plotly_is_there_once(page):
+    assert sum("plotly.js v" in text for _, text in page.scripts) == 1
+
+
+def test_no_chart_can_be_uploaded(page):
+    assert "showSendToCloud: false" in page.scripts[-1][1]
+
+
+def test_every_figure_has_its_place_and_its_words(page):
+    places = {a["id"]: a for tag, a in page.tags if tag == "div" and a.get("class") == "plot"}
+    whole = ("image_roc", "pixel_roc", "pro", "image_pr", "pixel_pr", "scores", "training")
+    expected = {"figure-overview"} | {f"figure-{category}-{name}" for category in (0, 2) for name in whole}
+    expected |= {f"figure-1-{name}" for name in ("image_roc", "image_pr", "scores", "training")}
+    assert places.keys() == expected
+    assert all(place["aria-label"] for place in places.values())
+    assert len(page.figures()) == len(places)
+
+
+def test_sections_come_in_their_order(page):
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == ["verdict", "results", "curves", "scores", "training", "gallery", "provenance", "definitions"]
+
+
+def test_table_values_are_the_metrics(page, small_run):
+    summary = summarise(load_results(small_run))
+    for category in summary.categories:
+        row = page.row(category.category)
+        for metric, cell in zip(METRICS, row[1:], strict=False):
+            expected = "failed" if category.failed else mean_std(category.metrics[metric.key])
+            assert expected in cell
+    means = page.row("Mean over categories")
+    assert means[1:8] == [mean_std(summary.macro[metric.key]) for metric in METRICS]
+
+
+def test_what_failed_is_said_first_and_the_mean_is_marked(page):
+    verdict = page.visible[: page.visible.index("Results")]
+    assert "incomplete ‡" in verdict
+    assert "over 3 of 4 categories × 2 seeds" in verdict
+    assert "toothbrush : seeds 0, 1: failed: the loss is no longer a number" in verdict
+    assert "Fewer than three seeds" in verdict
+
+
+def test_undefined_is_never_a_number(page):
+    assert page.row("leather")[4:8] == ["n/d"] * 4
+    assert not re.search(r"\b(nan|NaN|None|null|undefined)\b", page.visible)
+
+
+def test_confusion_counts_add_up_to_the_images(page, small_run):
+    scores = [s for s in load_results(small_run).of("carpet")[0].scores if s.score is not None]
+    row = next(row for row in page.rows if len(row) == 8 and row[0] == "0")
+    missed = sum(s.label == 1 and not s.anomalous for s in scores)
+    assert int(row[3]) == missed
+    assert sum(map(int, row[2:6])) == len(scores)
+
+
+def test_unreadable_images_are_named_with_their_reason(page):
+    assert "broken.png : DecodeError: broken.png ends after 12 bytes" in page.visible
+
+
+def test_hostile_names_stay_text(hostile):
+    parsed = Page(hostile)
+    assert parsed.unbalanced == []
+    running = [text for attributes, text in parsed.scripts if attributes.get("type") != "application/json"]
+    assert len(running) == 2
+    assert not any("alert(" in text for text in running)
+    assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
+    assert HOSTILE in parsed.visible
+    assert "<script>alert(3)" in parsed.visible
+    assert "{{ 7*7 }}" in parsed.visible
+
+
+def test_hostile_names_stay_text_inside_charts(hostile):
+    # Plotly reads a few tags in its texts, links among them, so that names go in escaped.
+    texts = [t for figure in Page(hostile).figures() for trace in figure["data"] for t in trace.get("text") or ()]
+    assert any("&lt;img" in text for text in texts)
+    assert not any("<" in text for text in texts)
+
+
+def test_pictures_that_are_not_pictures_are_left_out(fresh_run):
+    import pyarrow as pa
+
+    where = fresh_run / "screw/seed-0/gallery.parquet"
+    table = where.read_table()
+    svg = pa.array([b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"] * len(table))
+    where.write_table(table.set_column(table.column_names.index("image"), "image", svg))
+    html = render_report(fresh_run)
+    assert "no picture" in html
+    assert "svg+xml" not in "".join(a.get("src") or "" for _, a in Page(html).tags)
+
+
+def test_the_gallery_shows_the_worst_once_and_counts_the_rest(hostile):
+    parsed = Page(hostile)
+    assert sum(tag == "article" for tag, _ in parsed.tags) <= 2 * 2 * GALLERY_LIMIT
+    assert re.search(r"\d+ more are in gallery\.parquet", parsed.visible)
+    shown = [a["alt"] for tag, a in parsed.tags if tag == "img" and a["alt"].startswith("image of plain")]
+    assert len(shown) == len(set(shown))
+
+
+def test_a_run_in_which_all_failed_still_reports(tmp_path):
+    run = write_run_folder(Location.of(tmp_path), [FakeCategory("a", failed=True)], seeds=(0,))
+    visible = Page(render_report(run)).visible
+    assert "Nothing was measured" in visible
+    assert "lower the learning rate" in visible
+
+
+def test_one_category_needs_no_picker(tmp_path):
+    html = render_report(write_run_folder(Location.of(tmp_path), [FakeCategory("carpet")], seeds=(0,)))
+    assert '<nav class="picker"' not in html
+    assert "figure-overview" not in html
+
+
+def test_a_report_weighs_little_more_than_plotly(small_page):
+    plotly = max(len(text) for _, text in Page(small_page).scripts)
+    assert len(small_page) - plotly < 500_000
+
+
+def test_the_report_is_written_whole_and_again_the_same(fresh_run):
+    written = write_report(fresh_run)
+    assert written.path == (fresh_run / "report.html").path
+    first = written.read_bytes()
+    write_report(fresh_run)
+    assert written.read_bytes() == first
+    assert not [name for name, _ in fresh_run.children() if name.endswith(".tmp")]

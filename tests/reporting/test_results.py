@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raysuite.errors import RunError
+from raysuite.reporting.results import load_results
+from raysuite.storage import Location
+
+
+def test_every_category_and_seed_is_loaded(small_run):
+    results = load_results(small_run)
+    assert results.categories == ("carpet", "leather", "screw", "toothbrush")
+    assert results.seeds == (0, 1)
+    assert [(run.seed, run.done) for run in results.of("carpet")] == [(0, True), (1, True)]
+    assert results.problems == ()
+
+
+def test_a_done_run_has_all_its_parts(small_run):
+    run = load_results(small_run).of("screw")[0]
+    assert run.problems == ()
+    assert len(run.scores) == 33
+    assert set(run.curves) == {"image_roc", "image_pr", "pixel_roc", "pixel_pr", "pro"}
+    assert np.all(np.isfinite(run.history["loss"]))
+    assert run.gallery[0].pictures["image"]
+    assert run.counts["parameters"] == 1_234_567
+
+
+def test_an_unreadable_image_keeps_its_row_and_error(small_run):
+    broken = [score for score in load_results(small_run).of("screw")[0].scores if score.error]
+    assert [(score.id, score.score, score.anomalous) for score in broken] == [("broken.png", None, None)]
+
+
+def test_a_failed_run_says_why_and_lists_what_it_did_not_leave(small_run):
+    run = load_results(small_run).of("toothbrush")[0]
+    assert run.status == "failed"
+    assert "lower the learning rate" in run.reason
+    assert "scores.parquet is missing" in run.problems
+
+
+def test_null_and_nan_are_both_undefined(fresh_run):
+    assert load_results(fresh_run).of("leather")[0].values["aupro"] is None
+    table = (fresh_run / "metrics.parquet").read_table()
+    column = pa.array([float("nan")] * len(table))
+    (fresh_run / "metrics.parquet").write_table(table.drop(["aupro"]).append_column("aupro", column))
+    assert load_results(fresh_run).of("carpet")[0].values["aupro"] is None
+
+
+def test_a_damaged_table_is_listed_and_the_rest_loads(fresh_run):
+    (fresh_run / "carpet/seed-0/curves.parquet").write_bytes(b"not parquet")
+    (fresh_run / "carpet/seed-0/history.parquet").write_table(pa.table({"step": [1]}))
+    run = load_results(fresh_run).of("carpet")[0]
+    assert run.problems == ("history.parquet lacks the columns loss", "curves.parquet cannot be read")
+    assert run.scores
+
+
+def test_a_seed_folder_without_metrics_is_not_forgotten(fresh_run):
+    (fresh_run / "zipper/seed-0/status.json").write_text(json.dumps({"state": "failed", "reason": "out of memory"}))
+    (fresh_run / "carpet/seed-7/status.json").write_text(json.dumps({"state": "done", "reason": None}))
+    results = load_results(fresh_run)
+    assert [(run.status, run.reason) for run in results.of("zipper")] == [("failed", "out of memory")]
+    late = results.of("carpet")[-1]
+    assert (late.seed, late.status) == (7, "not evaluated")
+    assert "raysuite evaluate" in late.reason
+
+
+def test_missing_and_damaged_provenance_is_listed(fresh_run):
+    (fresh_run / "provenance.json").write_text("[1]")
+    (fresh_run / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    results = load_results(fresh_run)
+    assert results.provenance == {}
+    assert results.problems == ("provenance.json is not a JSON object", "config.yaml cannot be read")
+
+
+def test_a_missing_run_folder_says_what_to_run(tmp_path):
+    with pytest.raises(RunError, match=r"no run folder.*raysuite evaluate"):
+        load_results(Location.of(tmp_path / "nowhere"))
+
+
+def test_a_run_that_was_not_evaluated_says_what_to_run(tmp_path):
+    with pytest.raises(RunError, match=r"no metrics\.parquet: run `raysuite evaluate`"):
+        load_results(Location.of(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"PAR1 but no more", None])
+def test_a_useless_metrics_table_says_what_to_run(fresh_run, content):
+    if content is None:
+        (fresh_run / "metrics.parquet").write_table(pa.table({"category": ["a"]}))
+    else:
+        (fresh_run / "metrics.parquet").write_bytes(content)
+    with pytest.raises(RunError, match="raysuite evaluate"):
+        load_results(fresh_run)
