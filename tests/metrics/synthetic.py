@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from raysuite.metrics import bins
+from raysuite.metrics.histograms import PixelHistograms
+
+STABLE = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 TAILS = ("squared", "exponential", "lognormal", "pareto", "ties", "narrow", "hot", "zeros")
 
 
@@ -40,3 +51,33 @@ def _shaped(rng: np.random.Generator, tail: str, normal: np.ndarray) -> np.ndarr
     if tail == "hot":
         scores[0, 0] = 3e38
     return scores
+
+
+def collected(maps: list[np.ndarray], masks: list[np.ndarray]) -> PixelHistograms:
+    """The histograms of images that are labelled as their masks say."""
+    histograms = PixelHistograms.empty()
+    for map_HW, mask_HW in zip(maps, masks, strict=True):
+        histograms.add(map_HW, mask_HW, defect=bool(mask_HW.any()))
+    return histograms
+
+
+def small_tests() -> st.SearchStrategy[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """A few tiny images with any scores a float32 can be, mixed with many ties."""
+    scores = st.one_of(
+        st.sampled_from([0.0, 1.0, 2.0]),
+        st.floats(0, 1, width=32),
+        st.floats(0, float(np.finfo(np.float32).max), width=32),
+    )
+    sides = st.tuples(st.integers(1, 6), st.integers(1, 6))
+    image = sides.flatmap(
+        lambda shape: st.tuples(hnp.arrays(np.float32, shape, elements=scores), hnp.arrays(np.bool_, shape))
+    )
+    return st.lists(image, min_size=1, max_size=4).map(lambda images: tuple(map(list, zip(*images, strict=True))))
+
+
+@contextmanager
+def few_bins(count: int) -> Iterator[None]:
+    """Bins so few that tiny images must share them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bins, "MAX_BINS", count)
+        yield
