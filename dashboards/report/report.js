@@ -32,7 +32,7 @@
         Object.assign(layout[key], { gridcolor: grid, linecolor: soft, tickcolor: soft });
       }
       if (logFpr.checked && "fpr" in figure.dataset) {
-        Object.assign(layout.xaxis, { type: "log", range: [-4, Math.log10(layout.xaxis.range[1])], dtick: 1 });
+        Object.assign(layout.xaxis, { type: "log", range: [-4, Math.log10(layout.xaxis.range[1])], dtick: 1, exponentformat: "none" });
       }
       Plotly.react(plot, data, layout, config);
       drawn.add(plot);

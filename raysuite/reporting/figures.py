@@ -85,7 +85,9 @@ def curve_figure(runs: Sequence[SeedResult], kind: CurveKind) -> go.Figure | Non
     # A PRO curve that stops at its limit would leave most of the square empty.
     right = 1.0 if longest > PRO_LIMIT * 1.2 else PRO_LIMIT * 1.15
     if kind.key.endswith("_roc"):
-        _line(figure, [0, 1], [0, 1], name="chance", color=NEUTRAL, dash="dot", width=1)
+        # More than two points, for on a logarithmic axis chance is a curve.
+        even = [0.0, *_plain(np.geomspace(1e-4, 1, 30))]
+        _line(figure, even, even, name="chance", color=NEUTRAL, dash="dot", width=1)
     if kind.key == "pro":
         figure.add_vrect(x0=0, x1=PRO_LIMIT, fillcolor=NEUTRAL, opacity=0.12, line_width=0, layer="below")
         _line(figure, [PRO_LIMIT, PRO_LIMIT], [0, 1], name=f"limit {PRO_LIMIT}", color=NEUTRAL, dash="dash", width=1.5)
