@@ -35,7 +35,9 @@ class Plan:
 def plan_trainings(runs: int, cpus: float, gpus: float) -> Plan:
     """Place equal single-worker trainings.
 
-    With GPUs, each training gets one. Without, each gets up to eight CPUs, where the nets' convolutions stop gaining.
+    With GPUs, each training gets one. Without, as many go on at once as there are CPUs, since trainings side by side lose
+    less than threads waiting for one another, and their start-ups overlap; CPUs left over are shared out, up to eight
+    each, where the nets' convolutions stop gaining.
 
     Args:
         runs: How many trainings there are.
@@ -51,5 +53,5 @@ def plan_trainings(runs: int, cpus: float, gpus: float) -> Plan:
     if whole_gpus:
         at_once = max(1, min(runs, whole_gpus, whole_cpus))
         return Plan(runs, at_once, max(1, min(4, whole_cpus // at_once)), 1)
-    each = min(8, whole_cpus)
+    each = max(1, min(8, whole_cpus // max(1, runs)))
     return Plan(runs, max(1, min(runs, whole_cpus // each)), each, 0)

@@ -1,0 +1,112 @@
+"""The whole job: shard → train → evaluate → report, and its single steps. Each does only what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from raysuite import provenance
+from raysuite.config import Config
+from raysuite.datasets.layouts import find_entries
+from raysuite.datasets.shards import Manifest
+from raysuite.errors import RunError
+from raysuite.pipelines.evaluation import evaluate_all
+from raysuite.pipelines.ingest import shard
+from raysuite.pipelines.outcome import write_metrics
+from raysuite.pipelines.progress import Event, Listener
+from raysuite.pipelines.session import ray_session
+from raysuite.pipelines.training import train_all
+from raysuite.reporting.page import write_report
+from raysuite.runs import Member, Run
+from raysuite.storage import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command asks for.
+
+    Attributes:
+        run: Path or URI of the run folder.
+        data: Path or URI of the data set.
+        config: All settings.
+        layout: Name of the data set's layout, or ``auto``.
+        categories: Only these; all if empty.
+        seeds: One training each.
+        address: Of the Ray cluster; None starts Ray here.
+        arguments: The command's words, for the provenance.
+        worker_logs: Show what workers print.
+    """
+
+    run: str
+    data: str
+    config: Config
+    layout: str = "auto"
+    categories: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    address: str | None = None
+    arguments: tuple[str, ...] = ()
+    worker_logs: bool = False
+
+
+def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
+    """Shard and train; returns the run and the members that failed.
+
+    Raises:
+        ConfigError: The run folder belongs to another configuration.
+        DatasetError: The data set cannot be used.
+        ClusterError: Ray cannot be reached.
+    """
+    run, members, listing = _prepare(request)
+    with ray_session(request.address, worker_logs=request.worker_logs):
+        manifest = shard(listing, run.shards, on_event)
+        _record(run, request, manifest)
+        return run, train_all(run, members, on_event)
+
+
+def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
+    """Shard, train, evaluate and report; returns the run and the rows of its metrics. Raises as `train` does."""
+    run, members, listing = _prepare(request)
+    with ray_session(request.address, worker_logs=request.worker_logs):
+        manifest = shard(listing, run.shards, on_event)
+        _record(run, request, manifest)
+        train_all(run, members, on_event)
+        evaluate_all(run, members, on_event)
+    return run, report(run, on_event)
+
+
+def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs: bool) -> list[dict[str, Any]]:
+    """Evaluate what is trained in a run folder; returns the rows of its metrics.
+
+    Raises:
+        RunError: There is no run folder, or nothing in it is trained.
+        ClusterError: Ray cannot be reached.
+    """
+    run = Run.open(where)
+    members = run.members()
+    if not any(member.is_trained for member in members):
+        raise RunError(f"nothing is trained in {where}; run raysuite train or raysuite benchmark first")
+    if any(member.is_trained and not member.is_evaluated for member in members):
+        with ray_session(address, worker_logs=worker_logs):
+            evaluate_all(run, members, on_event)
+    return write_metrics(run)
+
+
+def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
+    """Gather the metrics and write ``report.html``; returns the rows of the metrics."""
+    rows = write_metrics(run)
+    page = write_report(run.root)
+    on_event(Event("report", "", 1, 1, str(page), "done"))
+    return rows
+
+
+def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
+    """Everything that can be refused is refused here, before Ray is started and before anything is written."""
+    listing = find_entries(Location.of(request.data), request.layout, request.categories)
+    run = Run.create(request.run, str(listing.root), listing.layout, request.config)
+    members = [run.member(category, seed) for category in listing.categories for seed in request.seeds]
+    return run, members, listing
+
+
+def _record(run: Run, request: Request, manifest: Manifest) -> None:
+    data = {"fingerprint": manifest.fingerprint, "layout": manifest.layout, "categories": manifest.categories}
+    provenance.record(run.root, arguments=request.arguments, data=data, seeds=request.seeds)

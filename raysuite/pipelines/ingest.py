@@ -1,0 +1,119 @@
+"""Files of a data set → shards, through Ray Data: read and checked in tasks, streamed to Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import ray.data
+
+from raysuite.datasets.entries import Entry, Listing
+from raysuite.datasets.reading import read_sample
+from raysuite.datasets.schema import SAMPLE_SCHEMA
+from raysuite.datasets.shards import Manifest, category_folder
+from raysuite.errors import DatasetError
+from raysuite.pipelines.progress import Event, Listener
+from raysuite.storage import Location
+
+FILES_PER_BLOCK = 64
+
+
+def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: None) -> Manifest:
+    """Write a data set as Parquet shards, one folder a category; files that cannot be read become rows with an error.
+
+    Complete shards of the same categories are left as they are. Incomplete ones, from a run that was stopped, are
+    written anew.
+
+    Args:
+        listing: What to write.
+        shards: Where to; local or on any pyarrow filesystem that all workers reach.
+        on_event: Told of the progress.
+
+    Raises:
+        DatasetError: The folder holds complete shards of other data, or rows were lost on the way.
+    """
+    there = Manifest.read(shards)
+    wanted = {entry.category for entry in listing.entries}
+    if there is not None:
+        if there.source == str(listing.root) and wanted <= set(there.categories):
+            return there
+        if there.source != str(listing.root):
+            raise DatasetError(f"{shards} holds shards of {there.source}, not of {listing.root}; take another folder")
+    have = dict(there.categories) if there is not None else {}
+    for category in wanted - set(have):
+        # What a stopped run left behind would be there twice.
+        category_folder(shards, category).delete_dir()
+    entries = [entry for entry in listing.entries if entry.category not in have]
+    on_event(Event("shard", "", 0, len(entries), f"{len(entries)} files of {len(wanted - set(have))} categories"))
+    _write(listing, entries, shards)
+    manifest = _manifest(listing, shards, sorted({*wanted, *have}))
+    counted = sum(sum(manifest.categories[c][k] for k in ("train", "test")) for c in wanted - set(have))
+    if counted != len(entries):
+        raise DatasetError(
+            f"{len(entries)} files went in, but {shards} has {counted} rows of them; delete it and rerun"
+        )
+    manifest.write(shards)
+    failed = sum(counts["failed"] for counts in manifest.categories.values())
+    text = f"{counted} files sharded" + (f", {failed} of them unreadable" if failed else "")
+    on_event(Event("shard", "", len(entries), len(entries), text, "done"))
+    return manifest
+
+
+def _write(listing: Listing, entries: list[Entry], shards: Location) -> None:
+    blocks = [
+        pa.Table.from_pylist([_plain(entry) for entry in entries[start : start + FILES_PER_BLOCK]], schema=_LISTING)
+        for start in range(0, len(entries), FILES_PER_BLOCK)
+    ]
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    root = str(listing.root)
+
+    def read(batch: pa.Table) -> pa.Table:
+        here = Location.of(root)
+        rows = [read_sample(here, Entry(**row)) for row in batch.to_pylist()]
+        return pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA)
+
+    # 16 files a call bound the memory of a task to 16 encoded and one decoded image.
+    ray.data.from_arrow(blocks).map_batches(read, batch_size=16, batch_format="pyarrow").write_parquet(
+        shards.path, filesystem=shards.fs, partition_cols=["category"], compression="zstd"
+    )
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in _LISTING.names}
+
+
+_LISTING = pa.schema(
+    [
+        ("id", pa.string()),
+        ("category", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.int8()),
+        ("defect", pa.string()),
+        ("image", pa.string()),
+        ("mask", pa.string()),
+    ]
+)
+
+
+def _manifest(listing: Listing, shards: Location, categories: list[str]) -> Manifest:
+    """Count what was written, and take its fingerprint: ids and hashes alone are read, no image."""
+    counts: dict[str, dict[str, int]] = {}
+    contents: list[tuple[str, str]] = []
+    for category in categories:
+        folder = category_folder(shards, category)
+        table = pads.dataset(folder.path, filesystem=folder.fs, format="parquet", exclude_invalid_files=False).to_table(
+            columns=["id", "split", "sha256", "error"]
+        )
+        rows = table.to_pylist()
+        splits = Counter(row["split"] for row in rows)
+        failed = sum(row["error"] is not None for row in rows)
+        counts[category] = {"train": splits["train"], "test": splits["test"], "failed": failed}
+        contents += [(row["id"], row["sha256"] or "") for row in rows]
+    digest = hashlib.sha256()
+    for identity, content in sorted(contents):
+        digest.update(f"{identity}\0{content}\n".encode())
+    return Manifest(str(listing.root), listing.layout, digest.hexdigest(), counts)

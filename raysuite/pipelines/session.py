@@ -1,0 +1,51 @@
+"""Connecting to a Ray cluster, or starting one on this machine, and leaving it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from raysuite.errors import ClusterError
+
+
+def cluster_resources() -> dict[str, float]:
+    """What the cluster has in all: name → amount, such as ``CPU`` and ``GPU``."""
+    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[dict[str, float]]:
+    """Be connected to Ray, and hand back the connection, and with it all that it runs, at the end.
+
+    If this process is connected already, that connection is used and kept.
+
+    Args:
+        address: A cluster's address; None starts Ray on this machine alone.
+        worker_logs: Show what workers print.
+
+    Yields:
+        The cluster's resources: name → amount.
+
+    Raises:
+        ClusterError: The cluster cannot be reached.
+    """
+    if ray.is_initialized():
+        yield cluster_resources()
+        return
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=worker_logs,
+            logging_level=logging.INFO if worker_logs else logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
+    try:
+        yield cluster_resources()
+    finally:
+        ray.shutdown()

@@ -1,0 +1,196 @@
+"""Every category and seed as a Ray Train run: a TorchTrainer whose worker reads shards and leaves a detector."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from raysuite import settings
+from raysuite.datasets.decoding import decode_image
+from raysuite.datasets.shards import read_samples
+from raysuite.detection.calibration import calibrate, split_held_out
+from raysuite.detection.preprocessing import choose_size, to_input
+from raysuite.errors import RaysuiteError, TrainingError
+from raysuite.pipelines.progress import Board, Event, Listener
+from raysuite.pipelines.session import cluster_resources
+from raysuite.planning import Plan, plan_trainings
+from raysuite.runs import Member, Run
+from raysuite.training.loop import Progress, train
+
+POLL_SECONDS = 1.0
+
+
+def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _: None) -> list[Member]:
+    """Train every member that is not trained yet; returns those that failed, their reasons in their status.
+
+    Args:
+        run: The run, its shards complete.
+        members: Categories and seeds.
+        on_event: Told of the plan and of every training's progress.
+    """
+    todo = [member for member in members if not member.is_trained]
+    if not todo:
+        return []
+    resources = cluster_resources()
+    plan = plan_trainings(len(todo), resources.get("CPU", 0), resources.get("GPU", 0))
+    on_event(Event("train", "", 0, len(todo), plan.sentence()))
+    board = Board.remote()  # type: ignore[attr-defined]
+    failed: list[Member] = []
+    with ThreadPoolExecutor(plan.at_once, thread_name_prefix="train") as pool:
+        running: dict[Future[str | None], Member] = {}
+        waiting = list(todo)
+        try:
+            while waiting or running:
+                while waiting and len(running) < plan.at_once:
+                    member = waiting.pop(0)
+                    running[pool.submit(_fit, run, member, plan, board)] = member
+                finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                words = ray.get(board.all.remote())
+                for member in running.values():
+                    if word := words.get(_key(member)):
+                        on_event(_event(run, member, word))
+                for future in finished:
+                    member = running.pop(future)
+                    reason = future.result()
+                    steps = run.config.training.steps
+                    if reason is None:
+                        done = words.get(_key(member), {}).get("seconds", 0.0)
+                        on_event(Event("train", _name(member), steps, steps, f"trained in {done:.0f} s", "done"))
+                    else:
+                        member.set_status("failed", reason)
+                        failed.append(member)
+                        on_event(Event("train", _name(member), 0, steps, reason, "failed"))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def _name(member: Member) -> str:
+    return f"{member.category} seed {member.seed}"
+
+
+def _key(member: Member) -> str:
+    return f"{member.category}/{member.seed}"
+
+
+def _event(run: Run, member: Member, word: Mapping[str, float]) -> Event:
+    text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
+    return Event("train", _name(member), word["step"], run.config.training.steps, text)
+
+
+def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
+    """One training from start to end, in a thread of the driver; the reason if it failed."""
+    digest = hashlib.sha256(f"{run.root.uri}|{_key(member)}".encode()).hexdigest()[:12]
+    trainer = ray.train.torch.TorchTrainer(
+        _worker,  # type: ignore[arg-type]
+        train_loop_config={
+            "run": run.root.uri,
+            "category": member.category,
+            "seed": member.seed,
+            "threads": plan.cpus,
+            "board": board,
+        },
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=1,
+            use_gpu=plan.gpus > 0,
+            resources_per_worker={"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})},
+        ),
+        # Ray Train's own notes; the run folder has all that raysuite needs, and goes on without them.
+        run_config=ray.train.RunConfig(name=f"seed-{member.seed}-{digest}", storage_path=(run.root / ".ray").uri),
+    )
+    try:
+        result: Any = trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        causes = list(getattr(error, "worker_failures", {}).values())
+        cause = causes[0] if causes else error
+        return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1]}"
+    except ray.exceptions.RayError as error:
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    reason: str | None = result.return_value
+    return reason
+
+
+def _worker(job: dict[str, Any]) -> str | None:
+    """In the Ray Train worker: train, calibrate and save one member; the reason if the data or settings forbid it."""
+    run = Run.open(job["run"])
+    member = run.member(job["category"], job["seed"])
+    torch.set_num_threads(job["threads"])
+    try:
+        train_member(run, member, ray.train.torch.get_device(), job["board"])
+    except RaysuiteError as error:
+        return str(error)
+    return None
+
+
+def train_member(run: Run, member: Member, device: torch.device, board: Any = None) -> None:
+    """Train one member on this machine, and leave its detector and history in the run folder.
+
+    Args:
+        run: The run, its shards complete.
+        member: Its category and seed.
+        device: Where to train.
+        board: The actor to tell of the progress, if any.
+
+    Raises:
+        RaysuiteError: There are too few readable images, or the training failed.
+    """
+    member.set_status("training")
+    images_NCHW = load_training_images(run, member.category)
+    learn, held_out = split_held_out(len(images_NCHW), run.config.data.held_out_share, member.seed)
+
+    def tell(progress: Progress) -> None:
+        if board is not None:
+            board.put.remote(_key(member), progress.as_row())
+
+    start = time.perf_counter()
+    trained = train(run.config, images_NCHW[learn], seed=member.seed, device=device, on_progress=tell)
+    detector = calibrate(
+        trained.net,
+        category=member.category,
+        detection=run.config.detection,
+        train_NCHW=images_NCHW[learn],
+        held_out_NCHW=images_NCHW[held_out],
+        device=device,
+        provenance={
+            "seed": member.seed,
+            "preset": run.config.preset,
+            "steps": run.config.training.steps,
+            "trained_images": len(learn),
+            "held_out_images": len(held_out),
+            "symmetries": list(trained.symmetries),
+            "precision": trained.precision,
+            "device": device.type,
+            "parameters": trained.net.parameter_count(),
+            "seconds": time.perf_counter() - start,
+            "settings": settings.to_mapping(run.config),
+        },
+    )
+    (member.folder / "history.parquet").write_table(pa.Table.from_pylist([line.as_row() for line in trained.history]))
+    member.set_status("trained")
+    detector.save(member.detector)
+
+
+def load_training_images(run: Run, category: str) -> torch.Tensor:
+    """A category's readable good training images, resized to one size: (N, 3, H, W) uint8.
+
+    Raises:
+        TrainingError: Fewer than two can be read.
+    """
+    samples = [s for s in read_samples(run.shards, category, "train") if s["error"] is None and s["label"] in {0, None}]
+    if len(samples) < 2:
+        raise TrainingError(f"category {category} has {len(samples)} readable good training images; it needs 2 or more")
+    # Order must not depend on how the shards were written, or a seed would not be enough to repeat a training.
+    samples.sort(key=lambda sample: sample["id"])
+    stride = run.config.model.stride
+    size = choose_size([(s["height"], s["width"]) for s in samples], run.config.data.image_size, stride)
+    return torch.stack([to_input(decode_image(sample["image"]), size) for sample in samples])
