@@ -35,6 +35,9 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     if ray.is_initialized():
         yield cluster_resources()
         return
+    if not worker_logs:
+        for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     try:
         ray.init(
             address=address or "local",

@@ -1,0 +1,150 @@
+"""``raysuite data``: look at a data set, shard it, or draw the built-in one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raysuite.cli.display import Display
+from raysuite.cli.options import address_option, category_option, json_option, layout_option
+from raysuite.storage import Location
+
+FINISHED_WITH_FAILURES = 3
+MOST_LISTED = 10
+
+
+@click.group()
+def data() -> None:
+    """Look at a data set, shard it, or draw the built-in one."""
+
+
+@data.command()
+@click.argument("data")
+@layout_option
+@category_option
+@json_option
+def inspect(data: str, layout: str, categories: tuple[str, ...], as_json: bool) -> None:
+    """Read every file of DATA and print what is there and what is wrong.
+
+    Exit code 3 means that files cannot be used, or that training and test images are the same.
+
+    \b
+    Example:
+      raysuite data inspect mvtec_ad
+    """
+    from raysuite.datasets.inspection import inspect as look  # noqa: PLC0415
+    from raysuite.datasets.layouts import find_entries  # noqa: PLC0415
+
+    listing = find_entries(Location.of(data), layout, categories)
+    reports = list(look(listing))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(report) for report in reports], indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console = Console(highlight=False, width=160)
+        console.print(Text(f"{data}: layout {listing.layout}, {len(listing.entries)} images"))
+        console.print(_table(reports))
+        for report in reports:
+            _list(f"{report.category}: unreadable", [f"{name} ({why})" for name, why in report.failures])
+            _list(f"{report.category}: defects without a mask", list(report.missing_masks))
+            _list(f"{report.category}: the same in train and test", [" = ".join(ids) for ids in report.leaks])
+            _list(f"{report.category}: the same twice", [" = ".join(ids) for ids in report.duplicates])
+    if any(report.failures or report.leaks for report in reports):
+        raise SystemExit(FINISHED_WITH_FAILURES)
+
+
+@data.command()
+@click.argument("data")
+@click.argument("output")
+@layout_option
+@category_option
+@address_option
+@click.pass_obj
+def shard(
+    obj: dict[str, Any], data: str, output: str, layout: str, categories: tuple[str, ...], address: str | None
+) -> None:
+    """Write DATA as Parquet shards below OUTPUT, one folder a category; both may be URIs.
+
+    \b
+    Example:
+      raysuite data shard mvtec_ad s3://bucket/mvtec-shards
+    """
+    from raysuite.datasets.layouts import find_entries  # noqa: PLC0415
+    from raysuite.pipelines.ingest import shard as write  # noqa: PLC0415
+    from raysuite.pipelines.session import ray_session  # noqa: PLC0415
+
+    listing = find_entries(Location.of(data), layout, categories)
+    with Display() as display, ray_session(address, worker_logs=obj["debug"]):
+        manifest = write(listing, Location.of(output), display)
+    failed = sum(counts["failed"] for counts in manifest.categories.values())
+    total = sum(counts["train"] + counts["test"] for counts in manifest.categories.values())
+    click.echo(f"{output}: {total} images of {len(manifest.categories)} categories, {failed} of them unreadable")
+    if failed:
+        raise SystemExit(FINISHED_WITH_FAILURES)
+
+
+@data.command()
+@click.argument("output")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other images.")
+@click.option("--image-size", type=int, default=128, show_default=True, help="Pixels a side.")
+@click.option("--train", type=click.IntRange(2), default=60, show_default=True, help="Good training images a category.")
+@click.option("--good", type=click.IntRange(0), default=20, show_default=True, help="Good test images a category.")
+@click.option(
+    "--defects", type=click.IntRange(0), default=5, show_default=True, help="Test images of each kind of defect."
+)
+@category_option
+def synth(
+    output: str, categories: tuple[str, ...], seed: int, image_size: int, train: int, good: int, defects: int
+) -> None:
+    """Draw the built-in benchmark below OUTPUT: three categories with exact masks, in the MVTec layout.
+
+    \b
+    Example:
+      raysuite data synth demo/data --seed 1
+    """
+    from raysuite.datasets.procedural import write_benchmark  # noqa: PLC0415
+
+    count = write_benchmark(
+        output, seed=seed, image_size=image_size, train=train, good=good, defect_per_kind=defects, categories=categories
+    )
+    click.echo(f"{output}: {count} images")
+
+
+def _table(reports: list[Any]) -> Table:
+    table = Table()
+    for name in ("category", "train good", "test good", "test defects", "sizes", "modes"):
+        table.add_column(name, justify="right" if name in {"train good", "test good"} else "left")
+    for name in ("no mask", "unreadable", "in train and test", "twice"):
+        table.add_column(name, justify="right")
+    for report in reports:
+        sizes = [f"{width}×{height}: {count}" for height, width, count in report.sizes[:3]]
+        if len(report.sizes) > 3:
+            sizes.append(f"and {len(report.sizes) - 3} more")
+        cells = (
+            report.category,
+            str(report.train_good),
+            str(report.test_good),
+            "\n".join(f"{kind}: {count}" for kind, count in report.test_defects.items()) or "–",
+            "\n".join(sizes),
+            "\n".join(f"{mode}: {count}" for mode, count in report.modes.items()),
+            *(str(len(some)) for some in (report.missing_masks, report.failures, report.leaks, report.duplicates)),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _list(title: str, names: list[str]) -> None:
+    if not names:
+        return
+    click.echo(f"{title}:")
+    for name in names[:MOST_LISTED]:
+        click.echo(f"  {name}")
+    if len(names) > MOST_LISTED:
+        click.echo(f"  and {len(names) - MOST_LISTED} more (--json lists all)")

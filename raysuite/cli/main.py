@@ -1,0 +1,53 @@
+"""The ``raysuite`` command: its groups, and how errors reach a person."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from raysuite import __version__
+from raysuite.cli.data import data
+from raysuite.cli.demo import demo
+from raysuite.cli.runs import benchmark, evaluate, report, train
+from raysuite.errors import RaysuiteError
+
+INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Turns errors raised on purpose into one sentence and an exit code; ``--debug`` shows where they came from."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RaysuiteError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("\nStopped. Finished steps are kept; the same command goes on from there.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="raysuite")
+@click.option("--debug", is_flag=True, help="Show tracebacks and what workers print.")
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
+    """Visual anomaly detection: one self-supervised autoencoder a category, on a laptop or a Ray cluster.
+
+    \b
+    Try it:            raysuite demo
+    Your own images:   raysuite data inspect DATA
+                       raysuite benchmark DATA --run RUN --preset small
+    """
+    ctx.obj = {"debug": debug, "arguments": tuple(sys.argv[1:])}
+    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+for command in (demo, benchmark, train, evaluate, report, data):
+    main.add_command(command)

@@ -1,0 +1,83 @@
+"""Options that several commands share, and how their words become settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from raysuite.config import Config
+from raysuite.settings import PRESETS, from_yaml, preset, with_words
+from raysuite.storage import Location
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LAYOUT_NAMES = ("auto", "mvtec", "visa", "btad", "folder")
+
+
+class Seeds(click.ParamType[tuple[int, ...]]):
+    """Seeds as ``0,1,2`` or ``0-2``."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Parse the words."""
+        if isinstance(value, tuple):
+            return value
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+            if not match:
+                self.fail(f"{value!r} is no list of seeds; write 0,1,2 or 0-2", param, ctx)
+            first = int(match[1])
+            last = int(match[2] or first)
+            if last < first or last - first >= 1000:
+                self.fail(f"{part!r} is no range of seeds, such as 0-2", param, ctx)
+            seeds += range(first, last + 1)
+        return tuple(dict.fromkeys(seeds))
+
+
+layout_option = click.option(
+    "--layout", type=click.Choice(LAYOUT_NAMES), default="auto", show_default=True, help="How DATA is laid out."
+)
+category_option = click.option(
+    "--category", "categories", multiple=True, metavar="NAME", help="Only this category; may be given again."
+)
+address_option = click.option(
+    "--address",
+    metavar="URL",
+    help="A running Ray cluster, such as auto or ray://host:10001; by default Ray starts here.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+
+
+def settings_options(command: F) -> F:
+    """``--preset``, ``--config``, ``--image-size``, ``--steps`` and ``--set``."""
+    for option in (
+        click.option("--set", "words", multiple=True, metavar="KEY=VALUE", help="One setting; may be given again."),
+        click.option("--steps", type=int, help="Training steps: training.steps."),
+        click.option("--image-size", type=int, help="Shorter side in pixels: data.image_size."),
+        click.option("--config", "file", metavar="FILE", help="Settings in YAML; what it leaves out is the preset's."),
+        click.option(
+            "--preset", "name", type=click.Choice(list(PRESETS)), help="Size of net and training.  [default: small]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def build_config(
+    name: str | None, file: str | None, image_size: int | None, steps: int | None, words: tuple[str, ...]
+) -> Config:
+    """The settings that the options of `settings_options` ask for, the more particular ones winning."""
+    config = from_yaml(Location.of(file).read_text(), file) if file else preset(name or "small")
+    if file and name:
+        raise click.UsageError("give --preset or --config, not both: a config names its own preset")
+    shorthand = []
+    if image_size is not None:
+        shorthand.append(f"data.image_size={image_size}")
+    if steps is not None:
+        shorthand.append(f"training.steps={steps}")
+    return with_words(config, [*shorthand, *words])

@@ -1,0 +1,162 @@
+"""``benchmark`` and its single steps ``train``, ``evaluate`` and ``report``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+
+from raysuite.cli.display import Display
+from raysuite.cli.options import (
+    Seeds,
+    address_option,
+    build_config,
+    category_option,
+    json_option,
+    layout_option,
+    settings_options,
+)
+from raysuite.storage import Location
+
+FINISHED_WITH_FAILURES = 3
+
+run_option = click.option("--run", required=True, metavar="RUN", help="The run folder, local or a URI.")
+seeds_option = click.option(
+    "--seeds", type=Seeds(), default="0", show_default=True, help="One training each: 0,1,2 or 0-2."
+)
+
+
+@click.command()
+@click.argument("data")
+@run_option
+@category_option
+@seeds_option
+@layout_option
+@settings_options
+@address_option
+@json_option
+@click.pass_obj
+def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **given: Any) -> None:
+    """Shard DATA, train each category and seed, score the test images, and write RUN/report.html.
+
+    The same command again does only what is missing. Exit code 3 means that something failed and is listed.
+
+    \b
+    Examples:
+      raysuite benchmark mvtec_ad --run runs/mvtec --preset small --seeds 0-2
+      raysuite benchmark parts --run runs/parts --category screw --set training.steps=800
+    """
+    from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415 -- Ray and torch take seconds to import
+
+    with Display() as display:
+        opened, rows = pipeline.benchmark(_request(obj, data, run, **given), display)
+    show_results(opened.root, rows, as_json=as_json)
+
+
+@click.command()
+@click.argument("data")
+@run_option
+@category_option
+@seeds_option
+@layout_option
+@settings_options
+@address_option
+@click.pass_obj
+def train(obj: dict[str, Any], /, data: str, run: str, **given: Any) -> None:
+    """Shard DATA and train each category and seed; detectors are left in RUN.
+
+    \b
+    Example:
+      raysuite train mvtec_ad --run runs/mvtec --category grid --seeds 0,1,2
+    """
+    from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415
+
+    with Display() as display:
+        opened, failed = pipeline.train(_request(obj, data, run, **given), display)
+    if failed:
+        for member in failed:
+            click.echo(f"{member.category} seed {member.seed} failed: {member.status()['reason']}", err=True)
+        raise SystemExit(FINISHED_WITH_FAILURES)
+    click.echo(f"Trained. Next: raysuite evaluate {opened.root}")
+
+
+@click.command()
+@click.argument("run")
+@address_option
+@json_option
+@click.pass_obj
+def evaluate(obj: dict[str, Any], run: str, address: str | None, as_json: bool) -> None:
+    """Score the test images of a trained RUN and compute its metrics.
+
+    \b
+    Example:
+      raysuite evaluate runs/mvtec
+    """
+    from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415
+
+    with Display() as display:
+        rows = pipeline.evaluate(run, address, display, worker_logs=obj["debug"])
+    show_results(Location.of(run), rows, as_json=as_json)
+
+
+@click.command()
+@click.argument("run")
+@json_option
+def report(run: str, as_json: bool) -> None:
+    """Write RUN/report.html and print the table of results.
+
+    \b
+    Example:
+      raysuite report runs/mvtec
+    """
+    from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415
+    from raysuite.runs import Run  # noqa: PLC0415
+
+    opened = Run.open(run)
+    with Display() as display:
+        rows = pipeline.report(opened, display)
+    show_results(opened.root, rows, as_json=as_json)
+
+
+def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the table of results, what failed, and where the report is; exit code 3 if something failed."""
+    from raysuite.reporting.results import load_results  # noqa: PLC0415
+    from raysuite.reporting.summary import summarise  # noqa: PLC0415
+    from raysuite.reporting.tables import notes, plain_table, records, rich_table  # noqa: PLC0415
+
+    summary = summarise(load_results(root))
+    if as_json:
+        click.echo(json.dumps(records(summary), indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        if console.is_terminal:
+            console.print(rich_table(summary))
+        else:
+            click.echo(plain_table(summary))
+        for note in notes(summary):
+            click.echo(note)
+        page = root / "report.html"
+        click.echo(f"\nReport: {page}" if page.is_file() else f"\nNext: raysuite report {root}")
+    failed = [row for row in rows if row["status"] != "done"]
+    for row in failed:
+        click.echo(f"{row['category']} seed {row['seed']} failed: {row['reason']}", err=True)
+    if failed:
+        raise SystemExit(FINISHED_WITH_FAILURES)
+
+
+def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
+    from raysuite.pipelines.benchmark import Request  # noqa: PLC0415
+
+    return Request(
+        run=run,
+        data=data,
+        config=build_config(given["name"], given["file"], given["image_size"], given["steps"], given["words"]),
+        layout=given["layout"],
+        categories=given["categories"],
+        seeds=given["seeds"],
+        address=given["address"],
+        arguments=obj["arguments"],
+        worker_logs=obj["debug"],
+    )
