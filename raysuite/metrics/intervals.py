@@ -49,11 +49,10 @@ def auroc_interval(
     ranking = ranked(scores, labels)
     if not ranking.is_defined:
         return None
-    # A resample of images is a multinomial draw over their distinct scores.
     good_B = np.diff(ranking.false_positives, prepend=0)
     defective_B = np.diff(ranking.true_positives, prepend=0)
     rng = np.random.default_rng(seed)
-    block = max(1, _CELLS // len(good_B))
+    block = max(1, _CELLS // (ranking.good + ranking.defective))
     aurocs_R = np.concatenate(
         [
             _resampled_aurocs(rng, good_B, defective_B, min(block, resamples - start))
@@ -67,10 +66,18 @@ def auroc_interval(
 def _resampled_aurocs(
     rng: np.random.Generator, good_B: NDArray[np.int64], defective_B: NDArray[np.int64], count: int
 ) -> NDArray[np.float64]:
-    good, defective = good_B.sum(), defective_B.sum()
-    good_RB = rng.multinomial(good, good_B / good, size=count)
-    defective_RB = rng.multinomial(defective, defective_B / defective, size=count)
+    good_RB = _resampled(rng, good_B, count)
+    defective_RB = _resampled(rng, defective_B, count)
     # Scores fall along B, so a good image counts the defective ones at lower indices, and half of its ties.
     above_RB = np.cumsum(defective_RB, axis=1) - defective_RB / 2
-    areas_R: NDArray[np.float64] = np.einsum("rb,rb->r", good_RB, above_RB) / (good * defective)
+    areas_R: NDArray[np.float64] = np.einsum("rb,rb->r", good_RB, above_RB) / (good_B.sum() * defective_B.sum())
     return areas_R
+
+
+def _resampled(rng: np.random.Generator, counts_B: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """How often each distinct score is drawn, when as many images as there are are drawn with replacement."""
+    bins, images = len(counts_B), int(counts_B.sum())
+    scores_N = np.repeat(np.arange(bins), counts_B)
+    drawn_RN = scores_N[rng.integers(images, size=(count, images))]
+    drawn_RN += bins * np.arange(count)[:, None]
+    return np.bincount(drawn_RN.ravel(), minlength=count * bins).reshape(count, bins)

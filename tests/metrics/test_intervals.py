@@ -20,7 +20,7 @@ def test_the_interval_agrees_with_resampling_one_by_one():
     scores, labels = overlapping(30)
     rng = np.random.default_rng(1)
     groups = [np.flatnonzero(labels == label) for label in (0, 1)]
-    picks = [np.concatenate([rng.choice(group, len(group)) for group in groups]) for _ in range(1000)]
+    picks = [np.concatenate([rng.choice(group, len(group)) for group in groups]) for _ in range(500)]
     low, high = np.quantile([roc_auc_score(labels[pick], scores[pick]) for pick in picks], [0.025, 0.975])
     interval = auroc_interval(scores, labels, resamples=4000)
     assert interval is not None
@@ -65,3 +65,7 @@ def test_there_is_no_interval_unless_there_are_images_of_both_kinds(labels):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(MetricsError, match="a bootstrap needs"):
         auroc_interval([0.0, 1.0], [0, 1], **wrong)
+
+
+def test_ties_count_one_half():
+    assert auroc_interval([1.0, 1.0, 1.0], [0, 0, 1]) == Interval(0.5, 0.5)

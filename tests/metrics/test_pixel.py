@@ -134,3 +134,18 @@ def test_thinned_curves_keep_their_area_and_are_dense_where_aupro_looks():
         x, y = curves[name].x, curves[name].y
         assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
         assert np.mean(x <= 0.3) > 0.5
+
+
+def test_a_narrow_range_beside_a_very_wide_one_is_coarse_and_says_so():
+    rng = np.random.default_rng(0)
+    scores = 1 + 0.001 * rng.random((512, 512))
+    wide = rng.random(scores.shape) < 0.8
+    scores[wide] = np.exp(rng.uniform(-40, 40, wide.sum()))
+    mask = np.zeros(scores.shape, bool)
+    mask[50:150, 50:150] = True
+    scores[mask] = 1.0004 + 0.0005 * rng.random(mask.sum())
+    maps, masks = [scores.astype(np.float32)], [mask]
+    metrics = pixel_metrics(collected(maps, masks))
+    exact = exact_metrics(maps, masks)
+    assert metrics.error_bound > abs(metrics.auroc - exact.auroc) > 0.01
+    assert_within_bounds(metrics, exact)
