@@ -55,12 +55,12 @@ class Flange:
     def draw(cls, rng: np.random.Generator, size: int) -> Flange:
         """A good part, photographed ``size`` pixels a side."""
         y_HW, x_HW = coordinates(size)
-        turn, zoom = rng.uniform(-0.05, 0.05), rng.uniform(0.985, 1.015)
-        y_c, x_c = (y_HW - 0.5 - rng.uniform(-0.012, 0.012)) / zoom, (x_HW - 0.5 - rng.uniform(-0.012, 0.012)) / zoom
+        turn, zoom = rng.uniform(-0.035, 0.035), rng.uniform(0.985, 1.015)
+        y_c, x_c = (y_HW - 0.5 - rng.uniform(-0.009, 0.009)) / zoom, (x_HW - 0.5 - rng.uniform(-0.009, 0.009)) / zoom
         angles = 2 * np.pi * np.arange(HOLES) / HOLES
         places = _HOLE_CIRCLE * np.sin(angles), _HOLE_CIRCLE * np.cos(angles)
         radii = _HOLE * rng.uniform(0.96, 1.04, HOLES)
-        tool = 0.018 * np.convolve(rng.standard_normal(2 * size), [0.25, 0.5, 0.25], mode="same")
+        tool = 0.012 * np.convolve(rng.standard_normal(2 * size), [0.25, 0.5, 0.25], mode="same")
         part_y, part_x = np.cos(turn) * y_c + np.sin(turn) * x_c, np.cos(turn) * x_c - np.sin(turn) * y_c
         groove_HW = np.clip(np.hypot(part_y, part_x) * 2 * size, 0, 2 * size - 1).astype(np.intp)
         return cls(
@@ -83,26 +83,26 @@ class Flange:
             if kind == "missing_hole":
                 holes[k, 2] = 0.0
             else:
-                angle = rng.choice([-1.0, 1.0]) * rng.uniform(0.09, 0.14)
+                angle = rng.choice([-1.0, 1.0]) * rng.uniform(0.12, 0.17)
                 y, x = holes[k, :2]
                 holes[k, :2] = np.cos(angle) * y + np.sin(angle) * x, np.cos(angle) * x - np.sin(angle) * y
             return replace(self, holes=holes)
         if kind == "chip":
             angle = rng.uniform(0, 2 * np.pi)
             center = 0.5 + (_RADIUS + 0.01) * np.sin(angle), 0.5 + (_RADIUS + 0.01) * np.cos(angle)
-            return replace(self, bite=blob(rng, size, center, rng.uniform(0.040, 0.058), softness=0.2))
+            return replace(self, bite=blob(rng, size, center, rng.uniform(0.046, 0.064), softness=0.2))
         # The rest lies on the flat of the metal, between the collar and the rim, off the bolt holes.
         angle = 2 * np.pi * (rng.integers(HOLES) + 0.5 + rng.uniform(-0.12, 0.12)) / HOLES
         radius = rng.uniform(0.24, 0.33)
         center = 0.5 + radius * np.sin(angle), 0.5 + radius * np.cos(angle)
         if kind == "scratch":
-            distance_HW, along_HW = stroke_distance(rng, size, center, rng.uniform(0.12, 0.24))
+            distance_HW, along_HW = stroke_distance(rng, size, center, rng.uniform(0.16, 0.28))
             depth_HW = ramp(along_HW, 0.0, 0.2) * (1 - ramp(along_HW, 0.8, 1.0))
-            cut_HW = np.exp(-((distance_HW / rng.uniform(0.006, 0.009)) ** 2)) * depth_HW
-            shine = rng.choice([-1.0, 1.0]) * rng.uniform(0.22, 0.32)
+            cut_HW = np.exp(-((distance_HW / rng.uniform(0.009, 0.012)) ** 2)) * depth_HW
+            shine = rng.choice([-1.0, 1.0]) * rng.uniform(0.36, 0.48)
             return replace(self, gain=(self.gain * (1 + shine * cut_HW[..., None])).astype(np.float32))
         y_HW, x_HW = coordinates(size)
-        spread, depth, light = rng.uniform(0.028, 0.042), rng.uniform(0.20, 0.28), rng.uniform(0, 2 * np.pi)
+        spread, depth, light = rng.uniform(0.032, 0.046), rng.uniform(0.32, 0.42), rng.uniform(0, 2 * np.pi)
         side_HW = (np.cos(light) * (x_HW - center[1]) + np.sin(light) * (y_HW - center[0])) / spread
         hollow_HW = np.exp(-((y_HW - center[0]) ** 2 + (x_HW - center[1]) ** 2) / (2 * spread**2))
         dent_HW = 1 + depth * (1.65 * side_HW - 0.4) * hollow_HW  # 1.65 makes `depth` the slope's largest change
@@ -121,7 +121,7 @@ class Flange:
         marks_HW = _inside(offset_HW - 0.006) * _inside(np.abs(radius_HW - 0.365) - 0.020)
         number_HW = np.floor((angle_HW / (2 * np.pi) * _MARKS + 0.5) % _MARKS)
         marks_HW = marks_HW * np.where(number_HW % 4 == 2, 1.0, 0.55)
-        metal_HW = (shine_HW + step_HW + bevel_HW) * (1 - 0.45 * marks_HW)
+        metal_HW = (shine_HW + step_HW + bevel_HW) * (1 - 0.35 * marks_HW)
         metal_HW3 = metal_HW[..., None] * _METAL_RGB * self.gain
 
         solid_HW = _inside(radius_HW - _RADIUS) * (1 - _inside(radius_HW - _BORE)) * (1 - self.bite)

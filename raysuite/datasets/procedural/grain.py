@@ -18,7 +18,7 @@ from raysuite.datasets.procedural.fields import (
 )
 
 _RGB = np.array([0.52, 0.34, 0.22], dtype=np.float32)
-_LONG, _SHORT = 0.026, 0.011
+_LONG, _SHORT = 0.034, 0.014
 
 
 def _pebbles(rng: np.random.Generator, size: int, scale_y: float, scale_x: float) -> Array:
@@ -45,7 +45,7 @@ class Grain:
     light: Array
     noise: Array
 
-    kinds: ClassVar[tuple[str, ...]] = ("scratch", "turned", "crease", "stain")
+    kinds: ClassVar[tuple[str, ...]] = ("scratch", "blister", "crease", "stain")
 
     @classmethod
     def draw(cls, rng: np.random.Generator, size: int) -> Grain:
@@ -68,18 +68,17 @@ class Grain:
         if kind == "scratch":
             distance_HW, along_HW = stroke_distance(rng, size, center, rng.uniform(0.2, 0.4))
             depth_HW = ramp(along_HW, 0.0, 0.2) * (1 - ramp(along_HW, 0.8, 1.0))
-            cut_HW = np.exp(-((distance_HW / rng.uniform(0.008, 0.011)) ** 2)) * depth_HW
-            bare = rng.uniform(0.35, 0.5) * np.array([1.0, 1.15, 1.3])
+            cut_HW = np.exp(-((distance_HW / rng.uniform(0.009, 0.012)) ** 2)) * depth_HW
+            bare = rng.uniform(0.6, 0.75) * np.array([1.0, 1.15, 1.3])
             return replace(
                 self,
                 relief=(self.relief * (1 - 0.8 * cut_HW)).astype(np.float32),
                 light=(self.light * (1 + cut_HW[..., None] * bare)).astype(np.float32),
             )
-        if kind == "turned":
-            # The same pebbles lie across: every brightness is normal, the direction is not.
-            patch_HW = blob(rng, size, center, rng.uniform(0.09, 0.14), softness=0.15)
-            across_HW = _pebbles(rng, size, 1.3 * _LONG, 1.3 * _SHORT)
-            return replace(self, relief=(self.relief + patch_HW * (across_HW - self.relief)).astype(np.float32))
+        if kind == "blister":
+            # A smooth swelling is lit on one side and in shade on the other: the mean stays what it was.
+            swelling_HW = blob(rng, size, center, rng.uniform(0.06, 0.09), softness=1.2)
+            return replace(self, bumps=(rng.uniform(9.0, 12.0) * swelling_HW).astype(np.float32))
         if kind == "crease":
             # Askew to the lay of the pebbles, else it would pass for one of their furrows.
             distance_HW, along_HW = stroke_distance(rng, size, center, rng.uniform(0.3, 0.5), rng.uniform(0.3, 0.8))
@@ -88,15 +87,15 @@ class Grain:
             return replace(
                 self,
                 relief=(self.relief * (1 - 0.6 * fold_HW)).astype(np.float32),
-                bumps=(-rng.uniform(4.5, 6.0) * fold_HW).astype(np.float32),
+                bumps=(-rng.uniform(7.0, 9.0) * fold_HW).astype(np.float32),
             )
         stain_HW = blob(rng, size, center, rng.uniform(0.06, 0.11), softness=0.5)
-        absorbed = rng.uniform(0.20, 0.30) * np.array([1.1, 1.0, 0.6])
+        absorbed = rng.uniform(0.28, 0.38) * np.array([1.1, 1.0, 0.6])
         return replace(self, light=(self.light * (1 - stain_HW[..., None] * absorbed)).astype(np.float32))
 
     def shade(self) -> Array:
         """The photograph, (size, size, 3) in about 0..1."""
-        furrow_HW = 1.0 + 0.11 * self.relief
-        lit_HW = 1.0 + 0.0032 * relief_shading(self.relief + self.bumps, self.angle)
+        furrow_HW = 1.0 + 0.07 * self.relief
+        lit_HW = 1.0 + 0.0026 * relief_shading(self.relief + self.bumps, self.angle)
         leather_HW3 = (furrow_HW * lit_HW)[..., None] * _RGB
         return np.asarray(leather_HW3 * self.light + self.noise, dtype=np.float32)

@@ -9,10 +9,11 @@ import numpy as np
 
 from raysuite.datasets.procedural.fields import Array, blob, coordinates, lighting, ramp, smooth_noise
 
-THREADS = 13  # threads across the image, either way
+THREADS = 11  # threads across the image, either way
 _MARGIN = 3  # spare threads on each side, for phase, rotation and warping
-_WARP_RGB = np.array([0.74, 0.68, 0.56], dtype=np.float32)
-_WEFT_RGB = np.array([0.52, 0.56, 0.62], dtype=np.float32)
+_SWAPS = ((1, 5), (5, 1), (2, 3), (3, 2), (3, 3))  # rows and columns of crossings that a misweave swaps
+_WARP_RGB = np.array([0.80, 0.73, 0.58], dtype=np.float32)
+_WEFT_RGB = np.array([0.40, 0.46, 0.56], dtype=np.float32)
 _GAP_RGB = np.array([0.16, 0.14, 0.13], dtype=np.float32)
 
 
@@ -52,7 +53,7 @@ class Weave:
         y_HW, x_HW = coordinates(size)
         turn, pitch = rng.uniform(-0.025, 0.025), THREADS * rng.uniform(0.97, 1.03)
         y_c, x_c = y_HW - 0.5, x_HW - 0.5
-        warp_HW = 0.10 * smooth_noise(rng, size, 0.15), 0.10 * smooth_noise(rng, size, 0.15)
+        warp_HW = 0.08 * smooth_noise(rng, size, 0.15), 0.08 * smooth_noise(rng, size, 0.15)
         middle = THREADS / 2 + _MARGIN
         u_HW = middle + rng.uniform(-1, 1) + pitch * (np.cos(turn) * x_c - np.sin(turn) * y_c) + warp_HW[0]
         v_HW = middle + rng.uniform(-1, 1) + pitch * (np.cos(turn) * y_c + np.sin(turn) * x_c) + warp_HW[1]
@@ -65,8 +66,8 @@ class Weave:
             warp_on_top=(np.add.outer(np.arange(n), np.arange(n)) + rng.integers(2)) % 2 == 0,
             warp_there=there,
             weft_there=there,
-            warp_gain=(1.0 + 0.04 * rng.standard_normal(n)).astype(np.float32),
-            weft_gain=(1.0 + 0.04 * rng.standard_normal(n)).astype(np.float32),
+            warp_gain=(1.0 + 0.02 * rng.standard_normal(n)).astype(np.float32),
+            weft_gain=(1.0 + 0.02 * rng.standard_normal(n)).astype(np.float32),
             width=rng.uniform(0.84, 0.90),
             light=(lighting(rng, size, 0.07)[..., None] * tint).astype(np.float32),
             noise=(0.012 * rng.standard_normal((size, size, 3))).astype(np.float32),
@@ -89,21 +90,21 @@ class Weave:
         if kind == "misweave":
             # Crossings are swapped in a run: every colour is normal, their order is not.
             on_top = self.warp_on_top.copy()
-            down, right = [(1, 3), (3, 1), (1, 5), (5, 1), (2, 3), (3, 2)][rng.integers(6)]
+            down, right = _SWAPS[rng.integers(len(_SWAPS))]
             on_top[row : row + down, column : column + right] ^= True
             return replace(self, warp_on_top=on_top)
         y_HW, x_HW = coordinates(size)
         if kind == "snag":
             spread = rng.uniform(0.05, 0.08)
             pull_HW = np.exp(-((y_HW - center[0]) ** 2 + (x_HW - center[1]) ** 2) / (2 * spread**2))
-            angle, threads = rng.uniform(0, 2 * np.pi), rng.uniform(0.55, 0.8)
+            angle, threads = rng.uniform(0, 2 * np.pi), rng.uniform(0.65, 0.9)
             return replace(
                 self,
                 u=(self.u + threads * np.cos(angle) * pull_HW).astype(np.float32),
                 v=(self.v + threads * np.sin(angle) * pull_HW).astype(np.float32),
             )
         stain_HW = blob(rng, size, center, rng.uniform(0.07, 0.13), softness=0.5)
-        absorbed = rng.uniform(0.12, 0.20) * np.array([0.7, 1.0, 1.3])
+        absorbed = rng.uniform(0.20, 0.30) * np.array([0.7, 1.0, 1.3])
         return replace(self, light=(self.light * (1 - stain_HW[..., None] * absorbed)).astype(np.float32))
 
     def shade(self) -> Array:
@@ -117,7 +118,7 @@ class Weave:
             cover_HW = 1.0 - ramp(np.abs(across_HW), self.width / 2 - 0.09, self.width / 2 + 0.04)
             round_HW = 0.55 + 0.45 * np.cos(np.pi * across_HW) ** 0.7
             bend_HW = np.where(over_HW, 0.72 + 0.28 * np.cos(np.pi * along_HW), 0.62)
-            fibre_HW = 1.0 + 0.05 * np.sin(2 * np.pi * (3.0 * across_HW + 2.0 * along_HW))
+            fibre_HW = 1.0 + 0.03 * np.sin(2 * np.pi * (3.0 * across_HW + 2.0 * along_HW))
             return cover_HW, np.asarray(gain_HW * round_HW * bend_HW * fibre_HW, dtype=np.float32)
 
         warp_cover, warp_light = thread(across_u, across_v, self.warp_gain[column_HW], warp_over_HW)
