@@ -1,0 +1,33 @@
+"""Fixtures that several folders share: small data sets, and one local Ray for all tests that need it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raysuite.datasets.procedural import write_benchmark
+
+
+@pytest.fixture(scope="session")
+def small_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two procedural categories of a few images each, 64 pixels a side; not to be written to."""
+    root = tmp_path_factory.mktemp("benchmark")
+    write_benchmark(root, seed=3, image_size=64, train=8, good=3, defect_per_kind=1, categories=("weave", "flange"))
+    return root
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """Ray on this machine with two CPUs, started once and ended with the session."""
+    import ray
+
+    from raysuite.pipelines.session import cluster_resources  # noqa: F401 -- sets Ray's environment before its import
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    for name in ("ray", "ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    yield
+    ray.shutdown()

@@ -1,0 +1,98 @@
+"""Files become shards: every file is a row, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raysuite.datasets.layouts import find_entries
+from raysuite.datasets.shards import Manifest, category_folder, read_samples
+from raysuite.errors import DatasetError
+from raysuite.pipelines.ingest import shard
+from raysuite.storage import Location
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture
+def bad_files(small_benchmark: Path, tmp_path: Path) -> Path:
+    """The small benchmark with one of each kind of bad file in it."""
+    root = tmp_path / "data"
+    shutil.copytree(small_benchmark / "weave", root / "weave")
+    good = root / "weave" / "train" / "good"
+    whole = (good / "000.png").read_bytes()
+    (good / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    (good / "empty.png").write_bytes(b"")
+    (good / "text.png").write_text("not an image")
+    mask = next((root / "weave" / "ground_truth").glob("*/000_mask.png"))
+    Image.fromarray(np.zeros((10, 12), np.uint8)).save(mask)
+    return root
+
+
+def _rows(shards: Location, category: str) -> list[dict[str, object]]:
+    return [row for split in ("train", "test") for row in read_samples(shards, category, split)]
+
+
+def test_every_file_is_one_row_with_its_bytes(small_benchmark: Path, tmp_path: Path) -> None:
+    listing = find_entries(Location.of(small_benchmark))
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard(listing, shards)
+    rows = [row for category in listing.categories for row in _rows(shards, category)]
+    assert sorted(str(row["id"]) for row in rows) == sorted(entry.id for entry in listing.entries)
+    assert all(row["image"] == (small_benchmark / str(row["id"])).read_bytes() for row in rows)
+    assert sum(counts["train"] + counts["test"] for counts in manifest.categories.values()) == len(listing.entries)
+    assert Manifest.read(shards) == manifest
+
+
+def test_bad_files_are_rows_with_an_error_that_names_them(bad_files: Path, tmp_path: Path) -> None:
+    listing = find_entries(Location.of(bad_files))
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard(listing, shards)
+    errors = {str(row["id"]).rsplit("/", 1)[-1]: str(row["error"]) for row in _rows(shards, "weave") if row["error"]}
+    assert errors.keys() == {"truncated.png", "empty.png", "text.png", "000.png"}
+    assert all(name in error for name, error in errors.items())
+    assert errors["000.png"].startswith("MaskSize")
+    assert manifest.categories["weave"]["failed"] == 4
+    assert len(_rows(shards, "weave")) == len(listing.entries)
+
+
+def test_shards_that_were_not_finished_are_written_anew_without_duplicates(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    shard(listing, shards)
+    (tmp_path / "shards" / "manifest.json").unlink()
+    shard(listing, shards)
+    assert len(_rows(shards, "weave")) == len(listing.entries)
+
+
+def test_another_category_is_added_and_the_finished_one_left_alone(small_benchmark: Path, tmp_path: Path) -> None:
+    shards = Location.of(tmp_path / "shards")
+    shard(find_entries(Location.of(small_benchmark), categories=["weave"]), shards)
+    before = category_folder(shards, "weave").children()
+    manifest = shard(find_entries(Location.of(small_benchmark)), shards)
+    assert category_folder(shards, "weave").children() == before
+    assert set(manifest.categories) == {"weave", "flange"}
+
+
+def test_shards_of_other_data_are_refused(small_benchmark: Path, bad_files: Path, tmp_path: Path) -> None:
+    shards = Location.of(tmp_path / "shards")
+    shard(find_entries(Location.of(small_benchmark), categories=["weave"]), shards)
+    with pytest.raises(DatasetError, match="take another folder"):
+        shard(find_entries(Location.of(bad_files)), shards)
+
+
+def test_odd_category_names_survive_the_way_into_shards(small_benchmark: Path, tmp_path: Path) -> None:
+    name = "odd name %41=&ü"
+    shutil.copytree(small_benchmark / "weave", tmp_path / "data" / name)
+    listing = find_entries(Location.of(tmp_path / "data"))
+    shards = Location.of(tmp_path / "shards")
+    shard(listing, shards)
+    rows = _rows(shards, name)
+    assert len(rows) == len(listing.entries)
+    assert {row["category"] for row in rows} == {name}
