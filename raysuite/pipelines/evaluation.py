@@ -21,6 +21,7 @@ import torch
 from raysuite.datasets.decoding import decode_image, decode_mask
 from raysuite.datasets.shards import category_folder
 from raysuite.detection.detector import Detector
+from raysuite.errors import DecodeError, MetricsError
 from raysuite.metrics.histograms import PixelHistograms
 from raysuite.pipelines.gallery import make_gallery
 from raysuite.pipelines.outcome import write_outcome
@@ -177,12 +178,16 @@ def score_block(root: str, block: dict[str, Any], seeds: Sequence[int]) -> list[
                 failed = {"score": None, "anomalous": None, "seconds": 0.0}
                 found.append({**common, **_known(sample), **failed})
         for sample, value, above, map_HW in zip(readable, scored.scores, scored.anomalous, scored.maps, strict=True):
-            if sample["label"] is not None:
-                mask_HW = None if sample["mask"] is None else decode_mask(sample["mask"])
-                histograms.add(map_HW, mask_HW, defect=sample["label"] == 1)
-            found.append(
-                {**common, **_known(sample), "score": float(value), "anomalous": bool(above), "seconds": seconds}
-            )
+            row = {**common, **_known(sample), "score": float(value), "anomalous": bool(above), "seconds": seconds}
+            try:
+                if sample["label"] is not None:
+                    mask_HW = None if sample["mask"] is None else decode_mask(sample["mask"])
+                    histograms.add(map_HW, mask_HW, defect=sample["label"] == 1)
+            except (MetricsError, DecodeError) as error:
+                # An image whose map or mask cannot be counted must not count in the image metrics either.
+                told = f"{type(error).__name__}: {sample['id']}: {error}"
+                row = {**row, "score": None, "anomalous": None, "error": told}
+            found.append(row)
         found.append({"category": category, "seed": seed, "histograms": histograms.to_bytes(), "images": len(samples)})
     return found
 

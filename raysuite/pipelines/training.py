@@ -72,6 +72,7 @@ def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    (run.root / ".ray").delete_dir()
     return failed
 
 
@@ -105,7 +106,7 @@ def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
             use_gpu=plan.gpus > 0,
             resources_per_worker={"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})},
         ),
-        # Ray Train's own notes; the run folder has all that raysuite needs, and goes on without them.
+        # Ray Train's own notes, removed at the end: what is done is known from the run folder.
         run_config=ray.train.RunConfig(name=f"seed-{member.seed}-{digest}", storage_path=(run.root / ".ray").uri),
     )
     try:
