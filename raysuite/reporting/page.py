@@ -55,6 +55,17 @@ class GalleryView:
     item: GalleryItem
     pictures: Mapping[str, str | None]
 
+    @property
+    def verdict(self) -> str:
+        """On which side of the threshold the image fell; empty if its score or threshold is not known."""
+        score, threshold = self.item.score, self.item.threshold
+        if score is None or threshold is None:
+            return ""
+        above = score > threshold
+        if self.item.kind == "miss":
+            return "caught" if above else "missed"
+        return "false alarm" if above else "passed"
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryView:

@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """One image that the detector got wrong, with its pictures as encoded bytes."""
+    """One of the images that were hardest for the detector, with its pictures as encoded bytes."""
 
     seed: int
     kind: str

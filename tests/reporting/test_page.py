@@ -5,8 +5,8 @@ import re
 import pytest
 
 from raysuite.reporting.definitions import METRICS
-from raysuite.reporting.page import GALLERY_LIMIT, render_report, write_report
-from raysuite.reporting.results import load_results
+from raysuite.reporting.page import GALLERY_LIMIT, GalleryView, render_report, write_report
+from raysuite.reporting.results import GalleryItem, load_results
 from raysuite.reporting.summary import summarise
 from raysuite.reporting.tables import mean_std
 from raysuite.storage import Location
@@ -183,3 +183,13 @@ def test_the_report_is_written_whole_and_again_the_same(fresh_run):
     write_report(fresh_run)
     assert written.read_bytes() == first
     assert not [name for name, _ in fresh_run.children() if name.endswith(".tmp")]
+
+
+def test_gallery_says_on_which_side_of_the_threshold_an_image_fell() -> None:
+    def verdict(kind: str, score: float | None) -> str:
+        item = GalleryItem(kind=kind, id="x", defect=None, seed=0, score=score, threshold=1.0, pictures={})
+        return GalleryView(item, {}).verdict
+
+    assert [verdict("miss", 0.5), verdict("miss", 2.0)] == ["missed", "caught"]
+    assert [verdict("false_alarm", 0.5), verdict("false_alarm", 2.0)] == ["passed", "false alarm"]
+    assert verdict("miss", None) == ""
