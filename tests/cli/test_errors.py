@@ -1,0 +1,104 @@
+"""Bad input on the command line: one sentence that names the culprit, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from raysuite.cli.main import main
+from raysuite.runs import Run
+from raysuite.settings import preset
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def assert_one_sentence(result: Result, code: int, *names: str) -> None:
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    assert "Traceback" not in result.output
+    for name in names:
+        assert name in lines[0]
+
+
+def test_missing_data_set_is_named(tmp_path: Path) -> None:
+    assert_one_sentence(call("benchmark", tmp_path / "nowhere", "--run", tmp_path / "run"), 1, "nowhere")
+
+
+def test_empty_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_one_sentence(call("benchmark", tmp_path / "empty", "--run", tmp_path / "run"), 1, "empty")
+    assert not (tmp_path / "run").exists()
+
+
+def test_category_without_good_images_is_named(small_benchmark: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_benchmark / "weave" / "test", tmp_path / "data" / "weave" / "test")
+    assert_one_sentence(call("benchmark", tmp_path / "data", "--run", tmp_path / "run"), 1, "weave")
+
+
+def test_unknown_setting_is_named_with_the_nearest(small_benchmark: Path, tmp_path: Path) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--set", "training.stepz=3")
+    assert_one_sentence(result, 2, "training.stepz", "training.steps")
+
+
+@pytest.mark.parametrize("word", ["training.steps=many", "training.steps=0", "corruption.noise=.nan", "steps"])
+def test_impossible_values_are_usage_errors(small_benchmark: Path, tmp_path: Path, word: str) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--set", word)
+    assert_one_sentence(result, 2, word.partition("=")[0])
+
+
+def test_run_folder_of_another_configuration_is_refused(small_benchmark: Path, tmp_path: Path) -> None:
+    Run.create(str(tmp_path / "run"), str(small_benchmark), "mvtec", preset("small"))
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--preset", "tiny")
+    assert_one_sentence(result, 2, str(tmp_path / "run"), "another configuration", "preset")
+
+
+def test_folder_that_is_no_run_is_not_written_to(small_benchmark: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    result = call("benchmark", small_benchmark, "--run", tmp_path)
+    assert_one_sentence(result, 1, str(tmp_path), "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_unknown_category_is_named(small_benchmark: Path, tmp_path: Path) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--category", "weeve")
+    assert_one_sentence(result, 1, "weeve", "weave")
+
+
+def test_unreadable_folder_is_named(small_benchmark: Path) -> None:
+    call("data", "inspect", small_benchmark)  # imports what the command needs while every file may be read
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        locked = Path(folder) / "weave" / "train" / "good"
+        shutil.copytree(small_benchmark / "weave", Path(folder) / "weave")
+        locked.chmod(0)
+        # Root may read every folder, so as root the command is run with another user's rights.
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            result = call("data", "inspect", folder)
+        finally:
+            os.seteuid(before)
+            locked.chmod(0o755)
+    assert_one_sentence(result, 1, str(locked))
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_what_is_no_run_folder_is_named(tmp_path: Path, command: str) -> None:
+    assert_one_sentence(call(command, tmp_path), 1, str(tmp_path), "no run folder")
+
+
+@pytest.mark.parametrize("seeds", ["a", "3-1", "1,,2", ""])
+def test_seeds_that_are_no_list_are_usage_errors(small_benchmark: Path, tmp_path: Path, seeds: str) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--seeds", seeds)
+    assert result.exit_code == 2
+    assert "seeds" in result.stderr
