@@ -5,6 +5,7 @@ A `Config` is what makes two runs the same run: data sets, categories and seeds 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,7 +82,7 @@ class CorruptionConfig:
         for name, kinds in (("shapes", SHAPES), ("fills", FILLS)):
             weights = getattr(self, name)
             require(
-                len(weights) == len(kinds) and min(weights) >= 0 and sum(weights) > 0,
+                len(weights) == len(kinds) and min(weights) >= 0 and 0 < sum(weights) < math.inf,
                 f"corruption.{name}", weights, f"{len(kinds)} weights of 0 or more, not all 0, for {', '.join(kinds)}",
             )  # fmt: skip
 
@@ -168,7 +169,7 @@ class TrainingConfig:
         require(self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
         require(0 < self.learning_rate <= 1, "training.learning_rate", self.learning_rate, "above 0 and at most 1")
         require(0 <= self.warmup_share < 1, "training.warmup_share", self.warmup_share, "from 0 to below 1")
-        require(self.weight_decay >= 0, "training.weight_decay", self.weight_decay, "0 or more")
+        require(0 <= self.weight_decay < math.inf, "training.weight_decay", self.weight_decay, "0 or more")
         require(0 <= self.repair_weight <= 1, "training.repair_weight", self.repair_weight, "from 0 to 1")
         require(self.gradient_clip > 0, "training.gradient_clip", self.gradient_clip, "above 0")
         require(0 <= self.ema < 1, "training.ema", self.ema, "from 0 to below 1")
@@ -212,7 +213,7 @@ class DetectionConfig:
             value = getattr(self, name)
             require(0 <= value <= 10, f"detection.{name}", value, "from 0 to 10")
         require(0 < self.score_share <= 1, "detection.score_share", self.score_share, "above 0 and at most 1")
-        require(self.floor >= 0, "detection.floor", self.floor, "0 or more")
+        require(0 <= self.floor < math.inf, "detection.floor", self.floor, "0 or more")
         require(0 < self.false_alarm_rate < 1, "detection.false_alarm_rate", self.false_alarm_rate, "between 0 and 1")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -77,8 +78,10 @@ def section_from_mapping(kind: type[T], mapping: Mapping[str, Any], name: str) -
     """Build one section, such as a `ModelConfig`, from plain values.
 
     Raises:
-        ConfigError: As in `from_mapping`.
+        ConfigError: As in `from_mapping`, or it is no mapping.
     """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{name} must be a mapping of settings, not {mapping!r}")
     return _merge(kind(), mapping, f"{name}.")
 
 
@@ -90,13 +93,15 @@ def from_yaml(text: str, source: str = "the config") -> Config:
     """
     try:
         mapping = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date or a number and is none
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise ConfigError(f"{source} is not valid YAML{line}") from error
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source} must be a mapping of settings, such as training: {{steps: 800}}")
-    return from_mapping(mapping)
+    # A run folder's config.yaml has the settings beside the data they were used on.
+    inner = mapping.get("settings", mapping)
+    return from_mapping(inner if isinstance(inner, Mapping) else mapping)
 
 
 def with_words(config: Config, words: Iterable[str]) -> Config:
@@ -114,7 +119,7 @@ def with_words(config: Config, words: Iterable[str]) -> Config:
             raise ConfigError("the preset is chosen with --preset, not with --set")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"the value of --set {word} is not valid") from error
         section = nested
         *parents, last = key.split(".")
@@ -176,16 +181,12 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is bool and isinstance(value, bool):
         return value
-    if kind is int and number and float(value).is_integer():
+    if kind is int and number and (isinstance(value, int) or value.is_integer()):
         return int(value)
-    if kind is float and number:
-        return float(value)
-    if kind is float and isinstance(value, str):
-        # YAML 1.1 takes 1e-3 for text, because it has no dot.
-        try:
+    if kind is float and (number or isinstance(value, str)):
+        # Text too: YAML 1.1 takes 1e-3 for text, because it has no dot.
+        with contextlib.suppress(ValueError, OverflowError):
             return float(value)
-        except ValueError:
-            pass
     if kind is str and isinstance(value, str):
         return value
     wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
