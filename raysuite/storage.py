@@ -6,6 +6,7 @@ rename; object stores make an object visible only when its upload is complete.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -48,7 +49,9 @@ class Location:
             fs, path = pafs.FileSystem.from_uri(text)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StorageError(f"cannot open {text}: {error}") from error
-        return cls(fs, path.rstrip("/"), text.rstrip("/"))
+        root = "/" if isinstance(fs, pafs.LocalFileSystem) else ""
+        uri = text.rstrip("/")
+        return cls(fs, path.rstrip("/") or root, f"{uri}//" if uri.endswith(":") else uri)
 
     def __truediv__(self, name: str) -> Location:
         return Location(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
@@ -133,6 +136,9 @@ class Location:
             if target != self.path:
                 Path(target).replace(self.path)
         except OSError as error:
+            if target != self.path:
+                with contextlib.suppress(OSError):
+                    Path(target).unlink()
             raise StorageError(f"cannot write {self.uri}: {error}") from error
 
     def read_text(self) -> str:
