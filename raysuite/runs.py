@@ -88,9 +88,13 @@ class Run:
             raise RunError(f"{where} is no run folder: it has no config.yaml; raysuite train or benchmark makes one")
         try:
             card = yaml.safe_load(file.read_text())
+            if card["format"] > FORMAT_VERSION:
+                raise RunError(
+                    f"{file} has format version {card['format']}, this raysuite reads up to {FORMAT_VERSION}"
+                )
             config = settings.from_mapping(card["settings"])
             return cls(root, str(card["source"]["uri"]), str(card["source"]["layout"]), config)
-        except (yaml.YAMLError, KeyError, TypeError) as error:
+        except (yaml.YAMLError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{file} is damaged ({type(error).__name__}: {error}); take another run folder") from error
 
     @classmethod
@@ -105,8 +109,9 @@ class Run:
         if (root / "config.yaml").is_file():
             there = cls.open(where)
             changed: dict[str, tuple[Any, Any]] = dict(settings.differences(there.config, config))
-            if there.source != source:
-                changed = {"data": (there.source, source), **changed}
+            for key, old, new in (("layout", there.layout, layout), ("data", there.source, source)):
+                if old != new:
+                    changed = {key: (old, new), **changed}
             if changed:
                 told = "; ".join(
                     f"{key} was {old!r} and is now {new!r}" for key, (old, new) in list(changed.items())[:3]
