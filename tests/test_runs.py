@@ -1,0 +1,128 @@
+import dataclasses
+
+import pytest
+
+from raysuite.config import Config, TrainingConfig
+from raysuite.errors import ConfigError, RunError
+from raysuite.runs import Run
+from raysuite.settings import PRESETS
+
+
+@pytest.fixture
+def where(tmp_path):
+    return str(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_same_command_reopens_its_run(where, name):
+    made = Run.create(where, "/data", "folders", PRESETS[name])
+    assert Run.create(where, "/data", "folders", PRESETS[name]) == made
+    assert Run.open(where) == made
+    assert made.config == PRESETS[name]
+
+
+def test_another_configuration_is_refused_with_key_old_and_new_value(where):
+    Run.create(where, "/data", "folders", Config())
+    other = Config(training=TrainingConfig(steps=7))
+    with pytest.raises(ConfigError, match=r"training\.steps was 1600 and is now 7.*--run"):
+        Run.create(where, "/data", "folders", other)
+    assert Run.open(where).config == Config()
+
+
+def test_other_data_are_refused_with_old_and_new_place(where):
+    Run.create(where, "/data", "folders", Config())
+    with pytest.raises(ConfigError, match="data was '/data' and is now '/other'"):
+        Run.create(where, "/other", "folders", Config())
+
+
+def test_another_layout_of_the_same_data_is_refused(where):
+    Run.create(where, "/data", "folders", Config())
+    with pytest.raises(ConfigError, match="layout was 'folders' and is now 'plain'"):
+        Run.create(where, "/data", "plain", Config())
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty and no run folder"):
+        Run.create(str(tmp_path), "/data", "folders", Config())
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(RunError, match="no run folder"):
+        Run.create(str(tmp_path / "thesis.txt"), "/data", "folders", Config())
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    Run.create(str(tmp_path), "/data", "folders", Config())
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_missing_run_says_what_makes_one(where):
+    with pytest.raises(RunError, match=r"no config\.yaml; raysuite train or benchmark"):
+        Run.open(where)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "- a list",
+        "settings: {training: {steps: 8",
+        "format: 1\nsettings: {}",
+        "format: 1\nsettings: words\nsource: {uri: a, layout: b}",
+        "format: 1\nsettings: null\nsource: {uri: a, layout: b}",
+        "format: 1\nsettings: {}\nsource: words",
+        "format: 1\nsettings: {training: {stepz: 1}}\nsource: {uri: a, layout: b}",
+        "format: 1\nsettings: {training: {steps: 2020-13-45}}\nsource: {uri: a, layout: b}",
+        "settings: !!python/object/apply:os.system ['true']",
+    ],
+)
+def test_a_damaged_config_names_the_file(tmp_path, damage):
+    (tmp_path / "config.yaml").write_text(damage)
+    for act in (Run.open, lambda where: Run.create(where, "/data", "folders", Config())):
+        with pytest.raises(RunError, match=r"config\.yaml is damaged"):
+            act(str(tmp_path))
+
+
+def test_a_config_that_is_no_text_names_the_file(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RunError, match=r"config\.yaml is damaged"):
+        Run.open(str(tmp_path))
+
+
+def test_a_run_of_a_newer_format_is_refused(where, tmp_path):
+    Run.create(where, "/data", "folders", Config())
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace("format: 1", "format: 2"))
+    with pytest.raises(RunError, match="format version 2"):
+        Run.open(where)
+
+
+def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
+    member = Run.create(where, "/data", "folders", Config()).member("screw", 3)
+    assert member.status() == {"state": "pending"}
+    assert not member.is_trained
+    assert not member.is_evaluated
+    member.set_status("failed", "too few images", kept=2)
+    assert member.status() == {"state": "failed", "reason": "too few images", "kept": 2}
+    (member.detector / "weights.safetensors").write_bytes(b"")
+    assert not member.is_trained, "weights alone are half a detector"
+    (member.detector / "detector.json").write_text("{}")
+    assert member.is_trained
+    (member.folder / "metrics.json").write_text('{"image_auroc": null}')
+    assert member.is_evaluated
+    assert member.metrics() == {"image_auroc": None}
+
+
+def test_members_are_found_in_order_and_nothing_else_is(where, tmp_path):
+    run = Run.create(where, "/data", "folders", Config())
+    assert run.members() == []
+    for category, seed in (("b", 10), ("b", 2), ("a", 0), ("größe", 1)):
+        run.member(category, seed).set_status("training")
+    for name in ("shards/seed-0/x", ".cache/seed-0/x", "a/seed-x/y", "a/other/y", "a/seed-7"):
+        (run.root / name).write_text("")
+    assert [(m.category, m.seed) for m in run.members()] == [("a", 0), ("b", 2), ("b", 10), ("größe", 1)]
+
+
+def test_a_run_is_frozen(where):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Run.create(where, "/data", "folders", Config()).layout = "plain"

@@ -1,0 +1,166 @@
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from raysuite.errors import StorageError
+from raysuite.storage import Location
+
+
+@contextmanager
+def as_nobody():
+    """Root may read everything; for the time of the test it is somebody who may not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_what_is_written_is_read_and_nothing_else_is_left(tmp_path):
+    file = Location.of(tmp_path) / "deep" / "er" / "a.bin"
+    for data in (b"first", b"", b"second" * 1000):
+        file.write_bytes(data)
+        assert file.read_bytes() == data
+    assert [p.name for p in (tmp_path / "deep" / "er").iterdir()] == ["a.bin"]
+
+
+def test_text_is_utf_8(tmp_path):
+    (Location.of(tmp_path) / "a.txt").write_text("Größe 文\n")
+    assert (tmp_path / "a.txt").read_bytes() == "Größe 文\n".encode()
+    assert (Location.of(tmp_path) / "a.txt").read_text() == "Größe 文\n"
+
+
+def test_a_write_that_fails_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "taken" / "inner").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"cannot write .*taken"):
+        (Location.of(tmp_path) / "taken").write_bytes(b"data")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_write_below_a_file_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(StorageError, match=r"cannot write .*file/below"):
+        (Location.of(tmp_path) / "file" / "below").write_bytes(b"data")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_write_that_stops_halfway_keeps_the_old_file(tmp_path, monkeypatch):
+    file = Location.of(tmp_path) / "a.bin"
+    file.write_bytes(b"old")
+
+    def fail(self, target):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(StorageError, match="no space left"):
+        file.write_bytes(b"new")
+    assert file.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_relative_absolute_and_uri_name_the_same_place(tmp_path, monkeypatch):
+    (tmp_path / "data" / "with space").mkdir(parents=True)
+    (tmp_path / "data" / "with space" / "a").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    uri = (tmp_path / "data" / "with space").as_uri()
+    for where in ("data/with space", Path("data/with space/"), tmp_path / "data" / "with space", uri, uri + "/"):
+        place = Location.of(where)
+        assert place.path == str(tmp_path / "data" / "with space")
+        assert place.name == "with space"
+        assert place.is_local
+        assert place.is_dir()
+        assert (place / "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("where", ["/", "file:///"])
+def test_the_root_folder_can_be_listed(where):
+    assert Location.of(where).is_dir()
+    assert ("tmp", True) in Location.of(where).children()
+
+
+@pytest.mark.parametrize("where", ["nowhere://bucket/folder", "s3a-b://x", "file://[bad"])
+def test_an_unknown_scheme_is_refused_by_name(where):
+    with pytest.raises(StorageError, match="cannot open") as caught:
+        Location.of(where)
+    assert where in str(caught.value)
+
+
+def test_a_memory_filesystem_works_as_a_disk_does():
+    place = Location.of("mock:///folder")
+    place.fs.create_dir("folder")
+    (place / "a").write_bytes(b"x")
+    assert not place.is_local
+    assert place.children() == [("a", False)]
+    assert (place / "a").read_bytes() == b"x"
+
+
+def test_files_and_folders_are_told_apart(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    there = Location.of(tmp_path)
+    assert (there.is_dir(), there.is_file()) == (True, False)
+    assert ((there / "file").is_dir(), (there / "file").is_file()) == (False, True)
+    assert ((there / "none").is_dir(), (there / "none").is_file()) == (False, False)
+
+
+def test_walk_is_sorted_and_relative(tmp_path):
+    for name in ("b/2", "b/10", "a/z/deep", "c", "a/y", ".hidden", "ä"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    assert list(Location.of(tmp_path).walk()) == [".hidden", "a/y", "a/z/deep", "b/10", "b/2", "c", "ä"]
+
+
+def test_what_is_missing_is_named(tmp_path):
+    missing = Location.of(tmp_path) / "missing"
+    for act in (missing.children, missing.read_bytes, missing.read_table, lambda: list(missing.walk())):
+        with pytest.raises(StorageError, match=str(missing)):
+            act()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"cannot list .*file"):
+        (Location.of(tmp_path) / "file").children()
+
+
+def test_an_unreadable_folder_is_named_not_skipped(tmp_path):
+    locked = tmp_path / "data" / "locked"
+    locked.mkdir(parents=True)
+    (locked / "a").write_bytes(b"x")
+    locked.chmod(0)
+    try:
+        with as_nobody():
+            for act in (
+                (Location.of(locked)).children,
+                (Location.of(locked) / "a").read_bytes,
+                lambda: (Location.of(locked) / "b").write_bytes(b""),
+            ):
+                with pytest.raises(StorageError, match=r"data/locked"):
+                    act()
+    finally:
+        locked.chmod(0o700)
+
+
+def test_a_table_survives_and_a_damaged_one_is_named(tmp_path):
+    file = Location.of(tmp_path) / "a=1" / "t.parquet"
+    table = pa.table({"x": [1, 2], "name": ["a", None]})
+    file.write_table(table)
+    assert file.read_table() == table, "a folder named as a partition adds no column"
+    assert file.read_table(["name"]).column_names == ["name"]
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(StorageError, match=r"cannot read the table .*t\.parquet"):
+        file.read_table()
+
+
+def test_deleting_a_folder_takes_what_is_in_it_and_no_more(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "keep").write_bytes(b"")
+    (Location.of(tmp_path) / "a").delete_dir()
+    (Location.of(tmp_path) / "a").delete_dir()
+    assert [p.name for p in tmp_path.iterdir()] == ["keep"]
