@@ -25,8 +25,8 @@ def demo(obj: dict[str, Any], folder: str, seed: int, as_json: bool) -> None:
     It needs no data and no GPU, and takes about four minutes on two cores. It is the same as
 
     \b
-      raysuite data synth demo/data --seed 0
-      raysuite benchmark demo/data --run demo/run --preset tiny --image-size 128
+      raysuite data synth demo/data-0 --seed 0
+      raysuite benchmark demo/data-0 --run demo/run-0 --preset tiny --image-size 128
     """
     from raysuite.datasets.procedural import write_benchmark  # noqa: PLC0415 -- slow imports
     from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415

@@ -47,8 +47,10 @@ category_option = click.option(
 )
 address_option = click.option(
     "--address",
-    metavar="URL",
-    help="A running Ray cluster, such as auto or ray://host:10001; by default Ray starts here.",
+    metavar="HOST:PORT",
+    envvar="RAY_ADDRESS",
+    show_envvar=True,
+    help="A running Ray cluster, or auto for the one on this machine; by default Ray starts here.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 

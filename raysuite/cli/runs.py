@@ -98,7 +98,7 @@ def evaluate(obj: dict[str, Any], run: str, address: str | None, as_json: bool) 
 
     with Display() as display:
         rows = pipeline.evaluate(run, address, display, worker_logs=obj["debug"])
-    show_results(Location.of(run), rows, as_json=as_json)
+    show_results(Location.of(run), rows, as_json=as_json, reported=False)
 
 
 @click.command()
@@ -120,11 +120,11 @@ def report(run: str, as_json: bool) -> None:
     show_results(opened.root, rows, as_json=as_json)
 
 
-def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Print the table of results, what failed, and where the report is; exit code 3 if something failed."""
+def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, reported: bool = True) -> None:
+    """Print the table of results, what failed, and where the report is or how to get it; exit code 3 after failures."""
     from raysuite.reporting.results import load_results  # noqa: PLC0415
     from raysuite.reporting.summary import summarise  # noqa: PLC0415
-    from raysuite.reporting.tables import notes, plain_table, records, rich_table  # noqa: PLC0415
+    from raysuite.reporting.tables import plain_table, records, rich_table  # noqa: PLC0415
 
     summary = summarise(load_results(root))
     if as_json:
@@ -135,10 +135,7 @@ def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool) -
             console.print(rich_table(summary))
         else:
             click.echo(plain_table(summary))
-        for note in notes(summary):
-            click.echo(note)
-        page = root / "report.html"
-        click.echo(f"\nReport: {page}" if page.is_file() else f"\nNext: raysuite report {root}")
+        click.echo(f"\nReport: {root}/report.html" if reported else f"\nNext: raysuite report {root}")
     failed = [row for row in rows if row["status"] != "done"]
     for row in failed:
         click.echo(f"{row['category']} seed {row['seed']} failed: {row['reason']}", err=True)

@@ -9,7 +9,7 @@ from raysuite import provenance
 from raysuite.config import Config
 from raysuite.datasets.layouts import find_entries
 from raysuite.datasets.shards import Manifest
-from raysuite.errors import RunError
+from raysuite.errors import DatasetError, RunError
 from raysuite.pipelines.evaluation import evaluate_all
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.outcome import write_metrics
@@ -17,6 +17,7 @@ from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import ray_session
 from raysuite.pipelines.training import train_all
 from raysuite.reporting.page import write_report
+from raysuite.reporting.tables import write_markdown
 from raysuite.runs import Member, Run
 from raysuite.storage import Location
 
@@ -92,8 +93,9 @@ def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs
 
 
 def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
-    """Gather the metrics and write ``report.html``; returns the rows of the metrics."""
+    """Gather the metrics and write ``report.html`` and ``metrics.md``; returns the rows of the metrics."""
     rows = write_metrics(run)
+    write_markdown(run.root)
     page = write_report(run.root)
     on_event(Event("report", "", 1, 1, str(page), "done"))
     return rows
@@ -102,6 +104,11 @@ def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
 def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
     """Everything that can be refused is refused here, before Ray is started and before anything is written."""
     listing = find_entries(Location.of(request.data), request.layout, request.categories)
+    for category in listing.categories:
+        if category == "shards" or category.startswith("."):
+            raise DatasetError(
+                f"{request.data}: a run folder has no place for a category named {category!r}: rename it"
+            )
     run = Run.create(request.run, str(listing.root), listing.layout, request.config)
     members = [run.member(category, seed) for category in listing.categories for seed in request.seeds]
     return run, members, listing

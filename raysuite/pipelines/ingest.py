@@ -33,16 +33,17 @@ def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: Non
         on_event: Told of the progress.
 
     Raises:
-        DatasetError: The folder holds complete shards of other data, or rows were lost on the way.
+        DatasetError: The folder holds complete shards of other or since changed data, or rows were lost on the way.
     """
     there = Manifest.read(shards)
     wanted = {entry.category for entry in listing.entries}
-    if there is not None:
-        if there.source == str(listing.root) and wanted <= set(there.categories):
-            return there
-        if there.source != str(listing.root):
-            raise DatasetError(f"{shards} holds shards of {there.source}, not of {listing.root}; take another folder")
+    if there is not None and there.source != str(listing.root):
+        raise DatasetError(f"{shards} holds shards of {there.source}, not of {listing.root}; take another folder")
     have = dict(there.categories) if there is not None else {}
+    for category in wanted & set(have):
+        _check_unchanged(listing, category, have[category], shards)
+    if there is not None and wanted <= set(have):
+        return there
     for category in wanted - set(have):
         # What a stopped run left behind would be there twice.
         category_folder(shards, category).delete_dir()
@@ -60,6 +61,16 @@ def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: Non
     text = f"{counted} files sharded" + (f", {failed} of them unreadable" if failed else "")
     on_event(Event("shard", "", len(entries), len(entries), text, "done"))
     return manifest
+
+
+def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], shards: Location) -> None:
+    """Files that came or went since the shards were written would be scored, or missing, without anyone knowing."""
+    now = Counter(entry.split for entry in listing.of(category))
+    if any(now[split] != counts[split] for split in ("train", "test")):
+        raise DatasetError(
+            f"category {category} has {now['train']} training and {now['test']} test images, but its shards in {shards} "
+            f"have {counts['train']} and {counts['test']}: the data has changed, so take a new folder"
+        )
 
 
 def _write(listing: Listing, entries: list[Entry], shards: Location) -> None:

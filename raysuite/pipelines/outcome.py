@@ -129,8 +129,8 @@ def write_outcome(
     ]
     (here / "curves.parquet").write_table(pa.Table.from_pylist(points, schema=_CURVES))
     (here / "gallery.parquet").write_table(pa.Table.from_pylist(list(gallery), schema=_GALLERY))
-    member.set_status("done")
     (here / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    member.set_status("done")
 
 
 def write_metrics(run: Run) -> list[dict[str, Any]]:

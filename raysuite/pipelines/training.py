@@ -43,6 +43,9 @@ def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _
     resources = cluster_resources()
     plan = plan_trainings(len(todo), resources.get("CPU", 0), resources.get("GPU", 0))
     on_event(Event("train", "", 0, len(todo), plan.sentence()))
+    for member in todo:
+        # A member that is never reached must not be missing from the results.
+        member.set_status("pending")
     board = Board.remote()  # type: ignore[attr-defined]
     failed: list[Member] = []
     with ThreadPoolExecutor(plan.at_once, thread_name_prefix="train") as pool:
@@ -177,8 +180,8 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
         },
     )
     (member.folder / "history.parquet").write_table(pa.Table.from_pylist([line.as_row() for line in trained.history]))
-    member.set_status("trained")
     detector.save(member.detector)
+    member.set_status("trained")
 
 
 def load_training_images(run: Run, category: str) -> torch.Tensor:
