@@ -7,6 +7,7 @@ JSON file is written last, so a folder that has one is whole. Neither can run co
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -102,15 +103,20 @@ class Detector:
             tensors = safetensors.torch.load((where / "weights.safetensors").read_bytes())
             net = build(section_from_mapping(ModelConfig, card["model"], "model"), seed=0)
             net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+            size, threshold = (int(card["size"][0]), int(card["size"][1])), float(card["threshold"])
+            if any(tuple(tensors[name].shape) != size for name in ("map_spread", "score_spread")):
+                raise ValueError(f"its size is {size}, its spreads are of another")
+            if not math.isfinite(threshold):
+                raise ValueError(f"its threshold is {threshold}")
             return cls(
                 category=str(card["category"]),
-                size=(int(card["size"][0]), int(card["size"][1])),
+                size=size,
                 net=net.eval(),
                 detection=section_from_mapping(DetectionConfig, card["detection"], "detection"),
                 map_spread_HW=tensors["map_spread"],
                 score_spread_HW=tensors["score_spread"],
-                threshold=float(card["threshold"]),
-                provenance=card["provenance"],
+                threshold=threshold,
+                provenance=dict(card["provenance"]),
             ).to(device)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise DetectorError(f"the detector in {where} is damaged: {type(error).__name__}: {error}") from error

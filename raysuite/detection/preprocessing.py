@@ -31,7 +31,7 @@ def choose_size(sizes: Sequence[tuple[int, int]], short_side: int, stride: int) 
     aspect = median(width / height for height, width in sizes)
     aspect = min(max(aspect, 1 / LONGEST), LONGEST)
     short = -(-short_side // stride) * stride
-    long = round(short_side * max(aspect, 1 / aspect) / stride) * stride
+    long = round(short * max(aspect, 1 / aspect) / stride) * stride
     long = max(long, short)
     return (short, long) if aspect >= 1 else (long, short)
 
@@ -49,7 +49,7 @@ def to_input(image_HWC: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     Raises:
         DetectorError: The array is not (H, W, 3) uint8.
     """
-    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3 or image_HWC.dtype != np.uint8:
+    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3 or image_HWC.size == 0 or image_HWC.dtype != np.uint8:
         raise DetectorError(
             f"an image must be (height, width, 3) uint8, not {tuple(image_HWC.shape)} {image_HWC.dtype}"
         )
