@@ -1,0 +1,163 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from raysuite.detection.detector import Detector
+from raysuite.errors import DetectorError
+
+
+def pictures(*sizes):
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+@pytest.fixture
+def saved(detector, tmp_path):
+    detector.save(tmp_path / "detector")
+    return tmp_path / "detector"
+
+
+def edit(folder, **changes):
+    file = folder / "detector.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def test_a_loaded_detector_scores_to_the_bit_as_the_saved_one(detector, saved):
+    images = pictures((32, 64), (50, 70), (32, 64))
+    first, second = detector.score(images), Detector.load(saved).score(images)
+    assert np.array_equal(first.scores, second.scores)
+    assert all(np.array_equal(a, b) for a, b in zip(first.maps, second.maps, strict=True))
+    assert np.array_equal(first.anomalous, second.anomalous)
+
+
+def test_all_that_a_detector_is_survives(detector, saved):
+    loaded = Detector.load(str(saved))
+    for name in ("category", "size", "detection", "threshold", "provenance"):
+        assert getattr(loaded, name) == getattr(detector, name)
+    assert loaded.net.config == detector.net.config
+    assert not loaded.net.training
+    assert sorted(p.name for p in saved.iterdir()) == ["detector.json", "weights.safetensors"]
+
+
+def test_maps_have_the_size_of_their_pictures(detector):
+    sizes = [(32, 64), (100, 30), (7, 500)]
+    scored = detector.score(pictures(*sizes))
+    assert [one.shape for one in scored.maps] == sizes
+    assert all(one.dtype == np.float32 and np.isfinite(one).all() and one.min() >= 0 for one in scored.maps)
+    assert scored.scores.dtype == np.float32
+    assert np.array_equal(scored.anomalous, scored.scores > detector.threshold)
+
+
+def test_a_score_does_not_depend_on_the_company(detector):
+    images = pictures((32, 64), (50, 70), (64, 64))
+    together = detector.score(images).scores
+    assert np.concatenate([detector.score([one]).scores for one in images]) == pytest.approx(together, rel=1e-4)
+
+
+def test_no_pictures_give_no_scores(detector):
+    scored = detector.score([])
+    assert scored.scores.shape == scored.anomalous.shape == (0,)
+    assert scored.maps == []
+
+
+def test_a_picture_that_is_none_is_refused(detector):
+    with pytest.raises(DetectorError, match="float64"):
+        detector.score([np.zeros((32, 64, 3))])
+
+
+@pytest.mark.parametrize("file", ["detector.json", "weights.safetensors"])
+def test_a_missing_file_names_the_folder(saved, file):
+    (saved / file).unlink()
+    with pytest.raises(DetectorError, match=str(saved)):
+        Detector.load(saved)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DetectorError, match=r"nowhere holds no detector"):
+        Detector.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+@pytest.mark.parametrize("file", ["detector.json", "weights.safetensors"])
+def test_a_truncated_file_names_the_folder(saved, file, keep):
+    whole = (saved / file).read_bytes().rstrip()
+    (saved / file).write_bytes(whole[:keep])
+    with pytest.raises(DetectorError, match=str(saved)):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"words"', "{}", "\x00"])
+def test_a_card_that_is_none_names_the_folder(saved, text):
+    (saved / "detector.json").write_text(text)
+    with pytest.raises(DetectorError, match=str(saved)):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "other"},
+        {"format": None},
+        {"version": "1"},
+        {"version": None},
+        {"size": [32]},
+        {"size": [32, 32]},
+        {"size": "ab"},
+        {"model": "small"},
+        {"model": {"widths": [8]}},
+        {"model": {"width": [8, 16]}},
+        {"model": {"widths": [0]}},
+        {"detection": []},
+        {"detection": {"map_kernel": 4}},
+        {"threshold": None},
+        {"threshold": float("nan")},
+        {"threshold": "high"},
+        {"provenance": [1]},
+    ],
+)
+def test_a_card_at_odds_with_itself_names_the_folder(saved, changes):
+    edit(saved, **changes)
+    with pytest.raises(DetectorError, match=str(saved)):
+        Detector.load(saved)
+
+
+def test_a_newer_format_asks_for_an_upgrade(saved):
+    edit(saved, version=2)
+    with pytest.raises(DetectorError, match=r"version 2.*upgrade"):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize("tensors", [{}, {"map_spread": torch.ones(32, 64)}])
+def test_missing_weights_name_the_folder(saved, tensors):
+    (saved / "weights.safetensors").write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(DetectorError, match=str(saved)):
+        Detector.load(saved)
+
+
+class Attack:
+    def __init__(self, proof):
+        self.proof = proof
+
+    def __reduce__(self):
+        return open, (str(self.proof), "w")
+
+
+def test_pickled_weights_are_refused_and_run_nothing(saved, tmp_path):
+    proof = tmp_path / "ran"
+    (saved / "weights.safetensors").write_bytes(pickle.dumps(Attack(proof)))
+    with pytest.raises(DetectorError, match="damaged"):
+        Detector.load(saved)
+    torch.save({"net.head.weight": torch.zeros(1)}, saved / "weights.safetensors")
+    with pytest.raises(DetectorError, match="damaged"):
+        Detector.load(saved)
+    assert not proof.exists()
+
+
+def test_a_uri_is_a_folder_too(detector, tmp_path):
+    uri = (tmp_path / "a b").as_uri()
+    detector.save(uri)
+    assert Detector.load(uri).threshold == detector.threshold
