@@ -10,7 +10,7 @@ def generator(seed=0):
 
 
 @pytest.fixture(scope="module")
-def pool_NCHW():
+def pool_NCHW():  # noqa: N802
     # Extremes and noise, so that anything that overshoots leaves [0, 1].
     images = torch.rand(6, 3, 64, 64, generator=generator(7)).round()
     images[0], images[1] = 0.0, 1.0

@@ -1,0 +1,119 @@
+import math
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from raysuite.config import Config, DataConfig, ModelConfig, TrainingConfig
+from raysuite.errors import TrainingError
+from raysuite.training.loop import Progress, choose_precision, learning_rate, train
+
+CPU = torch.device("cpu")
+TINY = Config(
+    data=DataConfig(image_size=64, crop_size=32),
+    model=ModelConfig(widths=(8, 16), blocks=1, branch_width=4, dilations=(1, 2)),
+    training=TrainingConfig(steps=6, batch_size=2, log_every=4, precision="float32", flips="on"),
+)
+
+
+def stripes(count=6, size=(64, 64)):
+    rows = torch.arange(size[0]).view(1, 1, -1, 1) + 3 * torch.arange(count).view(-1, 1, 1, 1)
+    value = 128 + 90 * torch.sin(rows * math.pi / 8)
+    return value.expand(count, 3, *size).to(torch.uint8).contiguous()
+
+
+def with_training(**changes):
+    return replace(TINY, training=replace(TINY.training, **changes))
+
+
+def test_a_seed_decides_every_bit_of_the_net_and_another_decides_otherwise():
+    torch.manual_seed(0)
+    first = train(TINY, stripes(), seed=3, device=CPU).net.state_dict()
+    torch.manual_seed(99)
+    again, other = (train(TINY, stripes(), seed=seed, device=CPU).net.state_dict() for seed in (3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_loss_falls_on_a_trivial_texture():
+    config = with_training(steps=30, log_every=10, learning_rate=5e-3, batch_size=4)
+    history = train(config, stripes(), seed=0, device=CPU).history
+    assert history[-1].loss < 0.6 * history[0].loss
+
+
+def test_history_has_a_line_every_so_often_and_one_at_the_end():
+    seen = []
+    trained = train(TINY, stripes(), seed=0, device=CPU, on_progress=seen.append)
+    assert tuple(seen) == trained.history
+    assert [line.step for line in seen] == [4, 6]
+    assert list(seen[0].as_row()) == [f.name for f in fields(Progress)]
+    assert set(seen[0].as_row()) == {
+        "step", "loss", "kept_loss", "repaired_loss", "learning_rate", "images_per_second", "seconds",
+    }  # fmt: skip
+    for line in seen:
+        weight = TINY.training.repair_weight
+        assert line.loss == pytest.approx((1 - weight) * line.kept_loss + weight * line.repaired_loss, rel=1e-4)
+        assert line.learning_rate == learning_rate(line.step, TINY.training)
+        assert line.images_per_second > 0
+
+
+def test_the_net_that_is_handed_over_is_ready_to_use():
+    trained = train(TINY, stripes(), seed=0, device=CPU)
+    assert not trained.net.training
+    assert all(t.isfinite().all() for t in trained.net.state_dict().values())
+    assert trained.precision == "float32"
+
+
+def test_no_images_are_refused():
+    with pytest.raises(TrainingError, match="no good images"):
+        train(TINY, torch.empty(0, 3, 64, 64, dtype=torch.uint8), seed=0, device=CPU)
+
+
+def test_a_training_that_diverges_says_so_and_hands_no_net_over():
+    # The decay multiplies the weights by up to -1e38 a step.
+    with pytest.raises(TrainingError, match=r"training\.learning_rate"):
+        train(with_training(weight_decay=1e38, learning_rate=1.0), stripes(), seed=0, device=CPU)
+
+
+def test_an_absurd_learning_rate_gives_finite_weights_or_an_error():
+    try:
+        trained = train(with_training(learning_rate=1.0, warmup_share=0.0), stripes(), seed=0, device=CPU)
+    except TrainingError:
+        return
+    assert all(t.isfinite().all() for t in trained.net.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("flips", "size", "used"),
+    [
+        ("off", (64, 64), ()),
+        ("on", (64, 64), ("mirror", "flip", "turn")),
+        ("on", (64, 96), ("mirror", "flip")),
+    ],
+)
+def test_flips_are_what_was_asked(flips, size, used):
+    assert train(with_training(flips=flips, steps=1), stripes(size=size), seed=0, device=CPU).symmetries == used
+
+
+def test_the_rate_rises_then_falls_to_a_hundredth():
+    settings = TrainingConfig(steps=100, warmup_share=0.1, learning_rate=0.5)
+    rates = [learning_rate(step, settings) for step in range(1, 101)]
+    assert rates[0] == pytest.approx(0.05)
+    assert rates[9] == 0.5
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] == pytest.approx(0.005)
+    assert rates[54] == pytest.approx(0.5 * (0.01 + 0.99 / 2))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("share", [0.0, 0.99])
+def test_short_trainings_have_a_rate_too(steps, share):
+    settings = TrainingConfig(steps=steps, warmup_share=share)
+    assert all(0 < learning_rate(step, settings) <= settings.learning_rate for step in range(1, steps + 1))
+
+
+def test_a_named_precision_is_taken_and_auto_is_one_of_them():
+    assert choose_precision("bfloat16", CPU) == "bfloat16"
+    assert choose_precision("float32", CPU) == "float32"
+    assert choose_precision("auto", CPU) in {"float32", "bfloat16"}
