@@ -35,9 +35,8 @@ class Plan:
 def plan_trainings(runs: int, cpus: float, gpus: float) -> Plan:
     """Place equal single-worker trainings.
 
-    With GPUs, each training gets one. Without, as many go on at once as there are CPUs, since trainings side by side
-    lose less than threads waiting for one another, and their start-ups overlap; CPUs left over are shared out, up to
-    eight each, where the nets' convolutions stop gaining.
+    With GPUs, each training gets one. Without, as many go on at once as there are CPUs, so that their start-ups
+    overlap, which take longer than a small training; CPUs left over are shared out, up to eight each.
 
     Args:
         runs: How many trainings there are.

@@ -51,3 +51,6 @@ def main(ctx: click.Context, debug: bool) -> None:
 
 for command in (demo, benchmark, train, evaluate, report, data):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -68,8 +68,8 @@ def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], sh
     now = Counter(entry.split for entry in listing.of(category))
     if any(now[split] != counts[split] for split in ("train", "test")):
         raise DatasetError(
-            f"category {category} has {now['train']} training and {now['test']} test images, but its shards in {shards} "
-            f"have {counts['train']} and {counts['test']}: the data has changed, so take a new folder"
+            f"category {category} has {now['train']} training and {now['test']} test images, but its shards in "
+            f"{shards} have {counts['train']} and {counts['test']}: the data has changed, so take a new folder"
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 import pyarrow as pa
@@ -48,33 +49,27 @@ def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _
         member.set_status("pending")
     board = Board.remote()  # type: ignore[attr-defined]
     failed: list[Member] = []
-    with ThreadPoolExecutor(plan.at_once, thread_name_prefix="train") as pool:
-        running: dict[Future[str | None], Member] = {}
-        waiting = list(todo)
-        try:
-            while waiting or running:
-                while waiting and len(running) < plan.at_once:
-                    member = waiting.pop(0)
-                    running[pool.submit(_fit, run, member, plan, board)] = member
-                finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                words = ray.get(board.all.remote())
-                for member in running.values():
-                    if word := words.get(_key(member)):
-                        on_event(_event(run, member, word))
-                for future in finished:
-                    member = running.pop(future)
-                    reason = future.result()
-                    steps = run.config.training.steps
-                    if reason is None:
-                        done = words.get(_key(member), {}).get("seconds", 0.0)
-                        on_event(Event("train", _name(member), steps, steps, f"trained in {done:.0f} s", "done"))
-                    else:
-                        member.set_status("failed", reason)
-                        failed.append(member)
-                        on_event(Event("train", _name(member), 0, steps, reason, "failed"))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    running: dict[Future[str | None], Member] = {}
+    waiting = list(todo)
+    while waiting or running:
+        while waiting and len(running) < plan.at_once:
+            member = waiting.pop(0)
+            running[_start(run, member, plan, board)] = member
+        finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        words = ray.get(board.all.remote())
+        for member in running.values():
+            if word := words.get(_key(member)):
+                on_event(_event(run, member, word))
+        for future in finished:
+            member = running.pop(future)
+            steps, reason = run.config.training.steps, future.result()
+            if reason is None:
+                seconds = words.get(_key(member), {}).get("seconds", 0.0)
+                on_event(Event("train", _name(member), steps, steps, f"trained in {seconds:.0f} s", "done"))
+            else:
+                member.set_status("failed", reason)
+                failed.append(member)
+                on_event(Event("train", _name(member), 0, steps, reason, "failed"))
     (run.root / ".ray").delete_dir()
     return failed
 
@@ -90,6 +85,25 @@ def _key(member: Member) -> str:
 def _event(run: Run, member: Member, word: Mapping[str, float]) -> Event:
     text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
     return Event("train", _name(member), word["step"], run.config.training.steps, text)
+
+
+def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | None]:
+    """Begin one training in a thread of its own.
+
+    The thread is a daemon: Ctrl-C ends the command at once, and with it Ray and all that the thread waits for, where a
+    pool of threads would wait for the training to finish.
+    """
+    future: Future[str | None] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(_fit(run, member, plan, board))
+        except BaseException as error:
+            # Raised again where the result is asked for.
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=f"train {_name(member)}", daemon=True).start()
+    return future
 
 
 def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
