@@ -83,9 +83,8 @@ def main() -> None:
     for kind, rows_of in means.items():
         image, pixel, pro = np.mean(rows_of, axis=0)
         lowest = min(row[0] for row in rows_of)
-        print(
-            f"{'mean':>6} {'':<8} {kind:<10} {image:11.1f} {pixel:12.1f} {pro:6.1f}   lowest seed's image AUROC {lowest:.1f}"
-        )
+        print(f"{'mean':>6} {'':<8} {kind:<10} {image:11.1f} {pixel:12.1f} {pro:6.1f}")
+        print(f"{'lowest':>6} {'':<8} {kind:<10} {lowest:11.1f}")
 
 
 if __name__ == "__main__":
