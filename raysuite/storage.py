@@ -43,7 +43,7 @@ class Location:
         """
         text = os.fspath(where)
         if "://" not in text:
-            path = str(Path(text).expanduser().absolute())
+            path = str(Path(text).expanduser().resolve())
             return cls(pafs.LocalFileSystem(), path.rstrip("/") or "/", path)
         try:
             fs, path = pafs.FileSystem.from_uri(text)

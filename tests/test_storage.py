@@ -164,3 +164,10 @@ def test_deleting_a_folder_takes_what_is_in_it_and_no_more(tmp_path):
     (Location.of(tmp_path) / "a").delete_dir()
     (Location.of(tmp_path) / "a").delete_dir()
     assert [p.name for p in tmp_path.iterdir()] == ["keep"]
+
+
+def test_one_place_has_one_name_however_it_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A run folder remembers where its data lies, and must know it again from another working folder.
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert Location.of("../data").uri == Location.of(tmp_path / "data").uri
