@@ -24,7 +24,7 @@ from raysuite.detection.detector import Detector
 from raysuite.errors import DecodeError, MetricsError
 from raysuite.metrics.histograms import PixelHistograms
 from raysuite.pipelines.gallery import make_gallery
-from raysuite.pipelines.outcome import write_outcome
+from raysuite.pipelines.outcome import SCORES, write_outcome
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_resources
 from raysuite.runs import Member, Run
@@ -33,22 +33,14 @@ BATCH = 16
 
 _RESULT = pa.schema(
     [
-        ("category", pa.string()),
-        ("seed", pa.int64()),
-        ("id", pa.string()),
-        ("defect", pa.string()),
-        ("label", pa.int8()),
-        ("score", pa.float64()),
-        ("anomalous", pa.bool_()),
-        ("error", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("seconds", pa.float64()),
-        ("histograms", pa.binary()),
-        ("images", pa.int64()),
+        pa.field("category", pa.string()),
+        pa.field("seed", pa.int64()),
+        *SCORES,
+        pa.field("seconds", pa.float64()),
+        pa.field("histograms", pa.binary()),
+        pa.field("images", pa.int64()),
     ]
 )
-
 _INTERNAL = {"category", "seed", "histograms", "images"}
 
 

@@ -16,7 +16,7 @@ from raysuite.metrics.intervals import auroc_interval
 from raysuite.metrics.pixel import pixel_curves, pixel_metrics
 from raysuite.runs import Member, Run
 
-_SCORES = pa.schema(
+SCORES = pa.schema(
     [
         ("id", pa.string()),
         ("defect", pa.string()),
@@ -28,6 +28,8 @@ _SCORES = pa.schema(
         ("width", pa.int32()),
     ]
 )
+"""Columns of ``scores.parquet``."""
+
 _CURVES = pa.schema([("curve", pa.string()), ("x", pa.float64()), ("y", pa.float64())])
 _GALLERY = pa.schema(
     [
@@ -120,7 +122,7 @@ def write_outcome(
     }
     here = member.folder
     (here / "scores.parquet").write_table(
-        pa.Table.from_pylist([{name: row[name] for name in _SCORES.names} for row in rows], schema=_SCORES)
+        pa.Table.from_pylist([{name: row[name] for name in SCORES.names} for row in rows], schema=SCORES)
     )
     points = [
         {"curve": name, "x": float(x), "y": float(y)}
