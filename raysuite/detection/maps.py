@@ -2,7 +2,7 @@
 
 The map is the channel mean of the squared difference, smoothed by repeated box filters (which tend to a Gaussian), and
 divided by what good images show at the same place. Map and score have a smoothing each: localisation wants a wide one,
-the score, which is the mean of the highest pixels, a narrow one (measured in docs/results.md).
+the score, which is the mean of the highest pixels, a narrow one.
 """
 
 from __future__ import annotations
