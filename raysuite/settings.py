@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from raysuite.config import Config, ModelConfig, TrainingConfig
+from raysuite.config.root import NEED_A_BOTTLENECK
 from raysuite.errors import ConfigError
 
 T = TypeVar("T")
@@ -20,18 +21,18 @@ T = TypeVar("T")
 PRESETS: dict[str, Config] = {
     "tiny": Config(
         preset="tiny",
-        model=ModelConfig(widths=(16, 32), blocks=2, branch_width=8),
+        model=ModelConfig(width=16, blocks=2, branch_width=8),
         training=TrainingConfig(steps=400, learning_rate=4e-3, ema=0.98),
     ),
     "small": Config(),
     "base": Config(
         preset="base",
-        model=ModelConfig(widths=(32, 64, 128), stem=1, blocks=4, branch_width=32, kernel=5),
+        model=ModelConfig(depth=3, stem=1, blocks=4, kernel=5),
         training=TrainingConfig(steps=6000, batch_size=16, learning_rate=1e-3, ema=0.999),
     ),
     "full": Config(
         preset="full",
-        model=ModelConfig(widths=(64, 128, 256), stem=1, blocks=4, branch_width=64, kernel=5),
+        model=ModelConfig(width=64, depth=3, stem=1, blocks=4, kernel=5),
         training=TrainingConfig(steps=15000, batch_size=32, learning_rate=1e-3, ema=0.999),
     ),
 }
@@ -46,6 +47,22 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; take one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def for_objective(config: Config, kind: str) -> Config:
+    """The same settings with another objective, and with what it needs of the net.
+
+    Objectives that would be solved by copying lose the skips, and a bottleneck that is not set by itself becomes a
+    quarter of the coarsest width; nothing else changes, so that a comparison is one of objectives.
+
+    Raises:
+        ConfigError: There is no such objective.
+    """
+    changes: dict[str, Any] = {"objective": {"kind": kind}}
+    if kind in NEED_A_BOTTLENECK:
+        narrow = config.model.bottleneck or max(1, config.model.level_widths[-1] // 4)
+        changes["model"] = {"skip": "none", "bottleneck": narrow}
+    return _merge(config, changes, "")
 
 
 def to_mapping(config: Config) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysuite.config import Config, DataConfig, ModelConfig, TrainingConfig
+from raysuite.config import AugmentationConfig, Config, DataConfig, ModelConfig
 from raysuite.errors import ConfigError
 from raysuite.settings import (
     PRESETS,
@@ -46,7 +46,7 @@ def test_a_named_preset_gives_the_settings_that_are_not_named():
     [
         ({"trainings": {}}, r"no setting 'trainings'; did you mean training\?"),
         ({"training": {"step": 3}}, r"no setting 'training.step'; did you mean training.steps\?"),
-        ({"model": {"width": [3]}}, r"did you mean model.widths\?"),
+        ({"model": {"widhts": [3]}}, r"did you mean model.widths\?"),
         ({3: 4}, "no setting '3'"),
     ],
 )
@@ -68,14 +68,19 @@ def test_an_unknown_key_names_the_nearest(mapping, told):
         ("training.learning_rate", True),
         ("training.learning_rate", "fast"),
         ("training.learning_rate", []),
-        ("training.flips", 1),
-        ("training.flips", ["on"]),
+        ("augmentation.flips", 1),
+        ("augmentation.flips", ["on"]),
         ("model.skip", True),
         ("model.widths", ["a"]),
         ("model.widths", [True]),
-        ("model.widths", []),
-        ("detection.normalise", 1),
-        ("detection.normalise", "yes"),
+        ("model.width", [3]),
+        ("model.separable", "yes"),
+        ("model.separable", 1),
+        ("model.dilations", []),
+        ("detection.map_normalise", 1),
+        ("detection.score_normalise", True),
+        ("detection.flips", "yes"),
+        ("detection.flips", 1),
         ("training", 5),
         ("training", None),
         ("training", [1]),
@@ -100,7 +105,7 @@ def test_numbers_are_taken_in_the_spellings_people_use():
 
 @pytest.mark.parametrize(("word", "read"), [("on", "on"), ("off", "off"), ("true", "on"), ("auto", "auto")])
 def test_on_and_off_are_words_for_flips(word, read):
-    assert with_words(Config(), [f"training.flips={word}"]).training.flips == read
+    assert with_words(Config(), [f"augmentation.flips={word}"]).augmentation.flips == read
 
 
 def test_a_lone_number_is_a_list_of_one():
@@ -173,12 +178,12 @@ def test_yaml_tags_are_refused_and_run_nothing(tmp_path):
 
 def test_differences_name_dotted_keys_with_old_and_new_value():
     other = Config(
-        data=DataConfig(image_size=512), training=TrainingConfig(flips="off"), model=ModelConfig(widths=(8,))
+        data=DataConfig(image_size=512), augmentation=AugmentationConfig(flips="off"), model=ModelConfig(widths=(8,))
     )
     assert differences(Config(), other) == {
         "data.image_size": (256, 512),
-        "model.widths": ([32, 64], [8]),
-        "training.flips": ("auto", "off"),
+        "augmentation.flips": ("auto", "off"),
+        "model.widths": ([], [8]),
     }
     assert differences(other, other) == {}
 
