@@ -11,6 +11,7 @@ import click
 from raysuite import __version__
 from raysuite.cli.data import data
 from raysuite.cli.demo import demo
+from raysuite.cli.model import model
 from raysuite.cli.runs import benchmark, evaluate, report, train
 from raysuite.errors import RaysuiteError
 
@@ -49,7 +50,7 @@ def main(ctx: click.Context, debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
-for command in (demo, benchmark, train, evaluate, report, data):
+for command in (demo, benchmark, train, evaluate, report, data, model):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -6,45 +6,56 @@ import torch
 from torch import Tensor, nn
 
 from raysuite.config import ModelConfig
-from raysuite.models.blocks import ConvexCombination, StackedDilatedConv, conv_norm_act
+from raysuite.models.blocks import Concatenation, ConvexCombination, ConvNormAct, StackedDilatedConv, Style
 
 
 class Autoencoder(nn.Module):
-    """Repairs an image: (N, 3, H, W) float in [0, 1] → the same shape, unbounded.
+    """Repairs an image: (N, 3, H, W) float in [0, 1] → the same shape, float32, unbounded.
 
     Encoder levels of two convolutions and a 2 × 2 pooling each, stacked dilated convolutions at the lowest resolution,
-    and a mirrored decoder whose skips are convex combinations (`ModelConfig.skip` ``"convex"``) or absent
-    (``"none"``, which makes it a plain bottleneck autoencoder). The stem folds ``stem × stem`` pixels into channels, so
-    that no layer works at full resolution when ``stem`` is 2. H and W must be multiples of `stride`.
+    and a mirrored decoder whose skips are convex combinations (`ModelConfig.skip` ``"convex"``), concatenations
+    (``"concat"``, a U-Net) or absent (``"none"``, which makes it a plain bottleneck autoencoder). The stem folds
+    ``stem × stem`` pixels into channels, so that no layer works at full resolution when ``stem`` is 2. H and W must be
+    multiples of `stride`, and larger than ``stride × reach`` of the config.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        widths = config.widths
+        style = Style(config.norm, config.padding)
+        widths = config.level_widths
         folded = 3 * config.stem**2
         self.fold = nn.PixelUnshuffle(config.stem)
         self.unfold = nn.PixelShuffle(config.stem)
         self.down = nn.ModuleList()
         for inputs, width in zip((folded, *widths[:-1]), widths, strict=True):
-            self.down.append(nn.Sequential(conv_norm_act(inputs, width, 3), conv_norm_act(width, width, 3)))
+            self.down.append(nn.Sequential(ConvNormAct(inputs, width, 3, style), ConvNormAct(width, width, 3, style)))
         self.pool = nn.MaxPool2d(2)
-        inner = config.branch_width * len(config.dilations)
+        branches, branch_width = config.branches
         middle: list[nn.Module] = []
         inputs = widths[-1]
         for _ in range(config.blocks):
-            middle.append(StackedDilatedConv(inputs, config.branch_width, config.kernel, config.dilations))
-            inputs = inner
-        middle.append(conv_norm_act(inputs, config.bottleneck or widths[-1], 1))
+            middle.append(
+                StackedDilatedConv(
+                    inputs, branch_width, config.kernel, config.dilations, separable=config.separable, style=style
+                )
+            )
+            inputs = branches * branch_width
+        middle.append(ConvNormAct(inputs, config.bottleneck_width, 1, style))
         self.middle = nn.Sequential(*middle)
         self.up = nn.ModuleList()
         self.skips = nn.ModuleList()
         self.refine = nn.ModuleList()
-        inputs = config.bottleneck or widths[-1]
+        inputs = config.bottleneck_width
         for width in reversed(widths):
             self.up.append(nn.ConvTranspose2d(inputs, width, 2, stride=2))
-            self.skips.append(ConvexCombination(width) if config.skip == "convex" else nn.Identity())
-            self.refine.append(nn.Sequential(conv_norm_act(width, width, 3), conv_norm_act(width, width, 3)))
+            inputs = width
+            if config.skip == "convex":
+                self.skips.append(ConvexCombination(width, style))
+            elif config.skip == "concat":
+                self.skips.append(Concatenation())
+                inputs = 2 * width
+            self.refine.append(nn.Sequential(ConvNormAct(inputs, width, 3, style), ConvNormAct(width, width, 3, style)))
             inputs = width
         self.head = nn.Conv2d(inputs, folded, 1)
 
@@ -59,14 +70,14 @@ class Autoencoder(nn.Module):
         kept: list[Tensor] = []
         for level in self.down:
             features = level(features)
-            kept.append(features)
+            if self.config.skip != "none":
+                kept.append(features)
             features = self.pool(features)
         features = self.middle(features)
-        for up, skip, refine in zip(self.up, self.skips, self.refine, strict=True):
+        for place, (up, refine) in enumerate(zip(self.up, self.refine, strict=True)):
             features = up(features)
-            here = kept.pop()
-            if self.config.skip == "convex":
-                features = skip(here, features)
+            if self.config.skip != "none":
+                features = self.skips[place](kept.pop(), features)
             features = refine(features)
         # The last step stays in float32 under autocast: bfloat16 would round the picture itself to 1/256.
         with torch.autocast(features.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""The pieces of the net: plain conv pairs, stacked dilated convolutions, and the convex-combination skip.
+"""The pieces of the net: convolutions with what follows them, stacked dilated convolutions, and the skips.
 
 Shape suffixes: N images, C channels, H and W rows and columns of the feature map at that level.
 """
@@ -6,42 +6,88 @@ Shape suffixes: N images, C channels, H and W rows and columns of the feature ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+# Most channels that group normalisation takes together.
+GROUP_SIZE = 8
+# Keeps the mean square of what passes layers of random weights: E[ELU(z)²] = 0.645 = 1 / 1.245² for z ~ N(0, 1).
+ELU_GAIN = 1.245
 
-def conv_norm_act(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """A same-size convolution with reflected borders, batch normalisation and ELU.
 
-    Reflection continues a texture past its border, where zeros would look like a defect to the next layer.
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all layers of a net share (`raysuite.config.ModelConfig` has the meanings).
+
+    Attributes:
+        norm: Normalisation after a convolution.
+        padding: How borders are continued. The default, reflection, continues a texture past its border, where zeros
+            would look like a defect to the next layer.
     """
-    padding = dilation * (kernel // 2)
-    return nn.Sequential(
-        nn.Conv2d(
-            inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False,
-            padding_mode="reflect" if padding else "zeros",
-        ),
-        nn.BatchNorm2d(outputs),
-        nn.ELU(inplace=True),
-    )  # fmt: skip
+
+    norm: Literal["batch", "group", "none"] = "batch"
+    padding: Literal["reflect", "replicate", "zeros"] = "reflect"
+
+    def normalised(self, channels: int) -> nn.Module:
+        """The normalisation of so many channels; groups have one size, the largest up to `GROUP_SIZE` that divides."""
+        if self.norm == "batch":
+            return nn.BatchNorm2d(channels)
+        if self.norm == "group":
+            size = max(size for size in range(1, GROUP_SIZE + 1) if channels % size == 0)
+            return nn.GroupNorm(channels // size, channels)
+        return nn.Identity()
+
+    def conv(
+        self, inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1, gain: float = ELU_GAIN
+    ) -> nn.Conv2d:
+        """A same-size convolution in front of a normalisation.
+
+        With a normalisation it needs no bias, and its scale does not matter. Without one it has a bias, and its weights
+        are drawn with the ``gain`` that keeps the scale of the features, which torch's own would shrink layer by layer.
+        """
+        bare = self.norm == "none"
+        reach = dilation * (kernel // 2)
+        conv = nn.Conv2d(
+            inputs, outputs, kernel, padding=reach, dilation=dilation, groups=groups, bias=bare,
+            padding_mode=self.padding if reach else "zeros",
+        )  # fmt: skip
+        if bare:
+            nn.init.normal_(conv.weight, std=gain / conv.weight[0].numel() ** 0.5)
+        return conv
+
+
+class ConvNormAct(nn.Sequential):
+    """A same-size convolution, normalisation and ELU: (N, inputs, H, W) float → (N, outputs, H, W) float."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, style: Style) -> None:
+        super().__init__(style.conv(inputs, outputs, kernel), style.normalised(outputs), nn.ELU(inplace=True))
 
 
 class StackedDilatedConv(nn.Module):
     """Parallel convolutions of different dilations on one input, concatenated (Schuster et al., CVPR 2019).
 
-    It widens the view without losing resolution: (N, C, H, W) float → (N, branches × per_branch, H, W) float.
+    It widens the view without losing resolution: (N, C, H, W) float → (N, branches × per_branch, H, W) float. A
+    ``separable`` branch is a dilated convolution within each channel and a pointwise one after it, with nothing in
+    between (Chollet, CVPR 2017, arXiv 1610.02357, found that better than an activation there).
     """
 
-    def __init__(self, inputs: int, per_branch: int, kernel: int, dilations: Sequence[int]) -> None:
+    def __init__(
+        self, inputs: int, per_branch: int, kernel: int, dilations: Sequence[int], *, separable: bool, style: Style
+    ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Conv2d(
-                inputs, per_branch, kernel, padding=d * (kernel // 2), dilation=d, bias=False, padding_mode="reflect"
+            nn.Sequential(
+                style.conv(inputs, inputs, kernel, dilation=dilation, groups=inputs),
+                style.conv(inputs, per_branch, 1, gain=1.0),
             )
-            for d in dilations
+            if separable
+            else style.conv(inputs, per_branch, kernel, dilation=dilation)
+            for dilation in dilations
         )
-        self.norm = nn.BatchNorm2d(per_branch * len(dilations))
+        self.norm = style.normalised(per_branch * len(dilations))
         self.act = nn.ELU(inplace=True)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -55,19 +101,29 @@ class ConvexCombination(nn.Module):
 
     ``β·skip + (1 − β)·decoded`` with β in (0, 1) for every value, computed from both and their squared difference.
     Where the two agree the net may copy detail; where they differ it can take the repaired one, so that the skip is
-    no shortcut for defects. All tensors are (N, C, H, W) float.
+    no shortcut for defects. The hidden layer is normalised, because the squared difference has another scale than the
+    features. What the sigmoid is taken of is not: β may be low all over, or high. All tensors are (N, C, H, W) float.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        gate = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
-        self.mix = nn.Sequential(conv_norm_act(3 * channels, channels, kernel=1), gate)
+        gate = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=style.padding, bias=False)
+        self.mix = nn.Sequential(ConvNormAct(3 * channels, channels, 1, style), gate)
         # The skip starts half closed (β ≈ 0.27): an open one would copy the corruption before the decoder has learned.
         self.bias = nn.Parameter(torch.full((1, channels, 1, 1), -1.0))
 
     def forward(self, skip_NCHW: Tensor, decoded_NCHW: Tensor) -> Tensor:
         """Mix skipped and decoded features."""
         difference = skip_NCHW - decoded_NCHW
-        both = torch.cat([skip_NCHW, decoded_NCHW, difference * difference], dim=1)
-        beta: Tensor = torch.sigmoid(self.mix(both) + self.bias)
+        logits = self.mix(torch.cat([skip_NCHW, decoded_NCHW, difference * difference], dim=1))
+        # A float32 bias would lift everything that follows to float32 under autocast, at twice the memory.
+        beta: Tensor = torch.sigmoid(logits + self.bias.to(logits.dtype))
         return decoded_NCHW + beta * difference
+
+
+class Concatenation(nn.Module):
+    """A skip connection as in a U-Net: skipped and decoded features side by side, (N, C, H, W) each → (N, 2C, H, W)."""
+
+    def forward(self, skip_NCHW: Tensor, decoded_NCHW: Tensor) -> Tensor:
+        """Join skipped and decoded features."""
+        return torch.cat([skip_NCHW, decoded_NCHW], dim=1)
