@@ -4,15 +4,17 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from raysuite.config import Config, DataConfig, ModelConfig, TrainingConfig
+from raysuite.config import AugmentationConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from raysuite.errors import TrainingError
-from raysuite.training.loop import Progress, choose_precision, learning_rate, train
+from raysuite.training.loop import learning_rate, train
+from raysuite.training.progress import Progress
 
 CPU = torch.device("cpu")
 TINY = Config(
     data=DataConfig(image_size=64, crop_size=32),
     model=ModelConfig(widths=(8, 16), blocks=1, branch_width=4, dilations=(1, 2)),
-    training=TrainingConfig(steps=6, batch_size=2, log_every=4, precision="float32", flips="on"),
+    training=TrainingConfig(steps=6, batch_size=2, log_every=4, precision="float32"),
+    augmentation=AugmentationConfig(flips="on"),
 )
 
 
@@ -48,10 +50,10 @@ def test_history_has_a_line_every_so_often_and_one_at_the_end():
     assert [line.step for line in seen] == [4, 6]
     assert list(seen[0].as_row()) == [f.name for f in fields(Progress)]
     assert set(seen[0].as_row()) == {
-        "step", "loss", "kept_loss", "repaired_loss", "learning_rate", "images_per_second", "seconds",
+        "step", "loss", "kept_loss", "repaired_loss", "extra_loss", "learning_rate", "images_per_second", "seconds",
     }  # fmt: skip
     for line in seen:
-        weight = TINY.training.repair_weight
+        weight = TINY.objective.repair_weight
         assert line.loss == pytest.approx((1 - weight) * line.kept_loss + weight * line.repaired_loss, rel=1e-4)
         assert line.learning_rate == learning_rate(line.step, TINY.training)
         assert line.images_per_second > 0
@@ -71,8 +73,15 @@ def test_no_images_are_refused():
 
 def test_a_training_that_diverges_says_so_and_hands_no_net_over():
     # The decay multiplies the weights by up to -1e38 a step.
-    with pytest.raises(TrainingError, match=r"training\.learning_rate"):
+    with pytest.raises(TrainingError, match=r"no longer a number at step \d+: lower training\.learning_rate"):
         train(with_training(weight_decay=1e38, learning_rate=1.0), stripes(), seed=0, device=CPU)
+
+
+def test_a_training_that_diverges_in_finite_numbers_is_stopped_too():
+    # The decay doubles the weights every step, and turns their signs.
+    config = with_training(weight_decay=30.0, learning_rate=0.1, warmup_share=0.0, steps=60, log_every=2)
+    with pytest.raises(TrainingError, match=r"the loss diverges \(.*\) at step \d+: lower training\.learning_rate"):
+        train(config, stripes(), seed=0, device=CPU)
 
 
 def test_an_absurd_learning_rate_gives_finite_weights_or_an_error():
@@ -92,7 +101,8 @@ def test_an_absurd_learning_rate_gives_finite_weights_or_an_error():
     ],
 )
 def test_flips_are_what_was_asked(flips, size, used):
-    assert train(with_training(flips=flips, steps=1), stripes(size=size), seed=0, device=CPU).symmetries == used
+    config = replace(with_training(steps=1), augmentation=AugmentationConfig(flips=flips))
+    assert train(config, stripes(size=size), seed=0, device=CPU).augmentation.flips == used
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth():
@@ -111,9 +121,3 @@ def test_the_rate_rises_then_falls_to_a_hundredth():
 def test_short_trainings_have_a_rate_too(steps, share):
     settings = TrainingConfig(steps=steps, warmup_share=share)
     assert all(0 < learning_rate(step, settings) <= settings.learning_rate for step in range(1, steps + 1))
-
-
-def test_a_named_precision_is_taken_and_auto_is_one_of_them():
-    assert choose_precision("bfloat16", CPU) == "bfloat16"
-    assert choose_precision("float32", CPU) == "float32"
-    assert choose_precision("auto", CPU) in {"float32", "bfloat16"}
