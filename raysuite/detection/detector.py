@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from raysuite.config import DetectionConfig, ModelConfig
+from raysuite.detection.flips import averaged
 from raysuite.detection.maps import pool, smooth, squared_error
 from raysuite.detection.preprocessing import to_input
 from raysuite.errors import ConfigError, DetectorError, StorageError
@@ -30,7 +31,7 @@ from raysuite.settings import section_from_mapping
 from raysuite.storage import Location
 
 FORMAT = "raysuite-detector"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Detector:
         map_spread_HW: What good images show at each place, for the map; float32, size ``size``.
         score_spread_HW: The same for the image score.
         threshold: Scores above it are called anomalous.
+        symmetries: Flips and turns that leave the category in kind (`raysuite.detection.flips`).
         provenance: What it came from: free-form, JSON.
     """
 
@@ -71,6 +73,7 @@ class Detector:
     map_spread_HW: Tensor
     score_spread_HW: Tensor
     threshold: float
+    symmetries: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -96,6 +99,10 @@ class Detector:
             card = json.loads((where / "detector.json").read_text())
             if card["format"] != FORMAT:
                 raise DetectorError(f"{where}/detector.json is no {FORMAT}")
+            if card["version"] < VERSION:
+                raise DetectorError(
+                    f"{where} has format version {card['version']}, which this raysuite no longer reads: train it anew"
+                )
             if card["version"] > VERSION:
                 raise DetectorError(
                     f"{where} has format version {card['version']}, this raysuite reads up to {VERSION}: upgrade it"
@@ -116,6 +123,7 @@ class Detector:
                 map_spread_HW=tensors["map_spread"],
                 score_spread_HW=tensors["score_spread"],
                 threshold=threshold,
+                symmetries=tuple(str(name) for name in card["symmetries"]),
                 provenance=dict(card["provenance"]),
             ).to(device)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
@@ -141,6 +149,7 @@ class Detector:
             "model": asdict(self.net.config),
             "detection": asdict(self.detection),
             "threshold": self.threshold,
+            "symmetries": list(self.symmetries),
             "provenance": dict(self.provenance),
         }
         (where / "weights.safetensors").write_bytes(safetensors.torch.save(tensors))
@@ -149,10 +158,9 @@ class Detector:
     def to(self, device: str | torch.device) -> Detector:
         """The same detector on another device."""
         net = self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Detector(
-            self.category, self.size, net, self.detection, self.map_spread_HW.to(device),
-            self.score_spread_HW.to(device), self.threshold, self.provenance,
-        )  # fmt: skip
+        return replace(
+            self, net=net, map_spread_HW=self.map_spread_HW.to(device), score_spread_HW=self.score_spread_HW.to(device)
+        )
 
     def score(self, images: Sequence[NDArray[np.uint8]]) -> Scored:
         """Score pictures of any sizes.
@@ -178,14 +186,23 @@ class Detector:
     @torch.inference_mode()
     def repair(self, inputs_NCHW: Tensor) -> Tensor:
         """The net's reconstruction of (N, 3, H, W) uint8 inputs of the detector's size: float32, about [0, 1]."""
-        images_NCHW = inputs_NCHW.to(self.device).float() / 255
-        repaired: Tensor = self.net(images_NCHW.contiguous(memory_format=torch.channels_last))
-        return repaired
+        return self._repaired(inputs_NCHW.to(self.device).float() / 255)
 
     @torch.inference_mode()
     def error(self, inputs_NCHW: Tensor) -> Tensor:
-        """Unsmoothed squared errors of (N, 3, H, W) uint8 inputs: (N, H, W) float32."""
-        return squared_error(inputs_NCHW.to(self.device).float() / 255, self.repair(inputs_NCHW))
+        """Unsmoothed squared errors of (N, 3, H, W) uint8 inputs: (N, H, W) float32.
+
+        With ``detection.flips`` they are the mean over all flips and turns that the symmetries allow.
+        """
+        images_NCHW = inputs_NCHW.to(self.device).float() / 255
+        return averaged(self._error, images_NCHW, self.symmetries if self.detection.flips else ())
+
+    def _repaired(self, images_NCHW: Tensor) -> Tensor:
+        repaired: Tensor = self.net(images_NCHW.contiguous(memory_format=torch.channels_last))
+        return repaired
+
+    def _error(self, images_NCHW: Tensor) -> Tensor:
+        return squared_error(images_NCHW, self._repaired(images_NCHW))
 
     @torch.inference_mode()
     def maps(self, error_NHW: Tensor) -> Tensor:
@@ -195,5 +212,5 @@ class Detector:
     @torch.inference_mode()
     def scores(self, error_NHW: Tensor) -> Tensor:
         """Image scores, (N,) float32, from unsmoothed errors."""
-        narrow = smooth(error_NHW, self.detection.score_kernel, self.detection.score_passes)
-        return pool(narrow / self.score_spread_HW, self.detection.score_share)
+        narrow_NHW = smooth(error_NHW, self.detection.score_kernel, self.detection.score_passes)
+        return pool(narrow_NHW / self.score_spread_HW, self.detection.pooling, self.detection.score_share)

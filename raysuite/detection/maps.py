@@ -7,6 +7,8 @@ the score, which is the mean of the highest pixels, a narrow one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,8 +16,11 @@ from torch import Tensor
 REFERENCE_SIDE = 256
 """Kernels are given in pixels of a picture with this shorter side, and scaled to others."""
 
-TINY = 1e-8
-"""Keeps divisors positive where good images are repaired without any error, in squared grey levels."""
+ROUNDING = 1 / (12 * 255**2)
+"""Mean squared error of rounding to 8 bits, in squared grey levels of [0, 1]: less says nothing about the object."""
+
+EVEN = (11, 3)
+"""Kernel and passes that even out the divisor from place to place, whatever filter the map has."""
 
 
 def squared_error(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
@@ -38,24 +43,60 @@ def smooth(maps_NHW: Tensor, kernel: int, passes: int) -> Tensor:
     return out[:, 0]
 
 
-def spread(maps_NHW: Tensor, floor: float) -> Tensor:
-    """What good images show at each place: mean + 2 standard deviations, never below a share of its own image mean.
-
-    The floor keeps a flat background, where good images hardly differ, from being blown up.
+def divisor(usual_HW: Tensor, normalise: str, floor: float) -> Tensor:
+    """What errors are divided by, so that 1 is about the largest error that good images show.
 
     Args:
-        maps_NHW: Smoothed errors of good images, float32.
-        floor: Smallest value, as a share of the mean over all places.
+        usual_HW: What good images show at each place (`usual_errors`), float32.
+        normalise: ``place`` divides by it, evened out; ``image`` by its mean over all places; ``none`` by 1.
+        floor: Of ``place``: smallest divisor, as a share of that mean. It keeps a flat background, where good images
+            hardly differ, from being blown up.
 
     Returns:
         (H, W) float32, positive.
     """
-    per_place = maps_NHW.mean(0) + 2 * maps_NHW.std(0, unbiased=False)
-    return per_place.clamp(min=float(floor * per_place.mean())) + TINY
+    if normalise == "none":
+        return torch.ones_like(usual_HW)
+    mean = usual_HW.mean()
+    if normalise == "image":
+        return torch.full_like(usual_HW, float(mean)) + ROUNDING
+    return smooth(torch.maximum(usual_HW, floor * mean)[None], *EVEN)[0] + ROUNDING
 
 
-def pool(maps_NHW: Tensor, share: float) -> Tensor:
-    """Image scores: mean of the highest ``share`` of each map's pixels, at least one; (N,) float32."""
+def usual_errors(errors: Iterable[Tensor], filters: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
+    """What good images show at each place: mean + 2 standard deviations of their smoothed errors.
+
+    Args:
+        errors: Batches of unsmoothed errors of good images, (N, H, W) float32; passed over once, at least one.
+        filters: Kernels and passes to smooth them with.
+
+    Returns:
+        For each filter (H, W) float32, 0 or more.
+    """
+    count, sums = 0, dict[tuple[int, int], Tensor]()
+    for error_NHW in errors:
+        count += len(error_NHW)
+        for filter_ in filters:
+            smoothed_NHW = smooth(error_NHW, *filter_).double()
+            added_2HW = torch.stack([smoothed_NHW.sum(0), smoothed_NHW.square().sum(0)])
+            sums[filter_] = sums[filter_] + added_2HW if filter_ in sums else added_2HW
+    usual = {}
+    for filter_, sums_2HW in sums.items():
+        mean_HW, square_HW = sums_2HW / count
+        usual[filter_] = (mean_HW + 2 * (square_HW - mean_HW.square()).clamp(min=0).sqrt()).float()
+    return usual
+
+
+def pool(maps_NHW: Tensor, pooling: str, share: float) -> Tensor:
+    """Image scores, (N,) float32: each map's highest pixel, the mean of all, or that of the highest ``share``.
+
+    Args:
+        maps_NHW: Maps, float32.
+        pooling: ``max``, ``mean`` or ``top``.
+        share: Of ``top``: share of the pixels, at least one pixel.
+    """
     flat = maps_NHW.flatten(1)
-    count = max(1, round(share * flat.shape[1]))
+    if pooling == "mean":
+        return flat.mean(1)
+    count = 1 if pooling == "max" else max(1, round(share * flat.shape[1]))
     return torch.topk(flat, count, dim=1).values.mean(1)

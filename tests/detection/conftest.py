@@ -27,8 +27,11 @@ def detector(net, good_NCHW):
         net,
         category="größe",
         detection=DetectionConfig(),
-        train_NCHW=good_NCHW[:20],
-        held_out_NCHW=good_NCHW[20:],
+        train_NCHW=good_NCHW[:16],
+        validation_NCHW=good_NCHW[16:24],
+        held_out_NCHW=good_NCHW[24:],
         device=torch.device("cpu"),
+        seed=3,
+        symmetries=("mirror",),
         provenance={"seed": 3},
     )

@@ -1,43 +1,27 @@
+import json
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from raysuite.config import DetectionConfig
-from raysuite.detection.calibration import calibrate, split_held_out
+from raysuite.detection.calibration import calibrate
 from raysuite.errors import DetectorError
 
-
-@settings(deadline=None, max_examples=100, derandomize=True)
-@given(st.integers(2, 400), st.floats(0.001, 0.5), st.integers(0, 2**31))
-def test_the_split_is_whole_disjoint_and_reproducible(count, share, seed):
-    train, held_out = split_held_out(count, share, seed)
-    assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(count))
-    assert len(train) >= 1
-    assert len(held_out) == min(max(1, round(share * count)), count - 1)
-    assert train.tolist() == sorted(train.tolist())
-    assert held_out.tolist() == sorted(held_out.tolist())
-    again = split_held_out(count, share, seed)
-    assert torch.equal(train, again[0])
-    assert torch.equal(held_out, again[1])
-
-
-def test_another_seed_splits_otherwise():
-    assert not torch.equal(split_held_out(100, 0.1, 0)[1], split_held_out(100, 0.1, 1)[1])
-
-
-def test_a_single_image_serves_as_both():
-    assert [part.tolist() for part in split_held_out(1, 0.1, 0)] == [[0], [0]]
+NOTHING_ELSE = {"device": torch.device("cpu"), "seed": 0, "provenance": {}}
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_no_more_held_out_images_alarm_than_were_allowed(net, good_NCHW, rate, normalise):
+@pytest.mark.parametrize("normalise", ["place", "image", "none"])
+@pytest.mark.parametrize("choice", ["auto", "fixed"])
+def test_no_more_held_out_images_alarm_than_were_allowed(net, good_NCHW, rate, normalise, choice):
     held_out_NCHW = good_NCHW[10:]
+    detection = DetectionConfig(
+        choice=choice, false_alarm_rate=rate, map_normalise=normalise, score_normalise=normalise
+    )
     detector = calibrate(
-        net, category="a", detection=DetectionConfig(false_alarm_rate=rate, normalise=normalise),
-        train_NCHW=good_NCHW[:10], held_out_NCHW=held_out_NCHW, device=torch.device("cpu"), provenance={},
+        net, category="a", detection=detection, train_NCHW=good_NCHW[:6], validation_NCHW=good_NCHW[6:10],
+        held_out_NCHW=held_out_NCHW, **NOTHING_ELSE,
     )  # fmt: skip
     scored = detector.score([one.permute(1, 2, 0).numpy() for one in held_out_NCHW])
     assert scored.anomalous.mean() <= rate
@@ -52,12 +36,53 @@ def test_good_errors_are_about_one_after_normalising(detector, good_NCHW):
 def test_the_threshold_and_its_promise_go_into_the_provenance(detector):
     assert detector.provenance["seed"] == 3
     assert detector.provenance["threshold"]["threshold"] == detector.threshold
-    assert detector.provenance["threshold"]["images"] == 20
+    assert detector.provenance["threshold"]["images"] == 16
 
 
-def test_without_held_out_images_there_is_no_detector(net, good_NCHW):
-    with pytest.raises(DetectorError, match="category nuts"):
-        calibrate(
-            net, category="nuts", detection=DetectionConfig(), train_NCHW=good_NCHW, held_out_NCHW=good_NCHW[:0],
-            device=torch.device("cpu"), provenance={},
+def test_the_threshold_sees_held_out_images_alone_and_they_decide_nothing_else(net, good_NCHW):
+    def made(validation, held_out):
+        return calibrate(
+            net, category="a", detection=DetectionConfig(), train_NCHW=good_NCHW[:10],
+            validation_NCHW=good_NCHW[validation], held_out_NCHW=good_NCHW[held_out], **NOTHING_ELSE,
         )  # fmt: skip
+
+    one, other = made(slice(10, 18), slice(18, 28)), made(slice(10, 18), slice(28, 40))
+    assert one.threshold != other.threshold
+    assert one.detection == other.detection
+    for part in ("selection", "validation"):
+        assert one.provenance[part] == other.provenance[part]
+    assert torch.equal(one.map_spread_HW, other.map_spread_HW)
+
+
+def test_fixed_takes_what_stands_and_auto_writes_down_what_it_took(net, good_NCHW, detector):
+    wanted = DetectionConfig(
+        choice="fixed", map_kernel=3, map_passes=1, score_passes=0, pooling="mean", score_normalise="image"
+    )
+    fixed = calibrate(
+        net, category="a", detection=wanted, train_NCHW=good_NCHW[:10], validation_NCHW=good_NCHW[10:20],
+        held_out_NCHW=good_NCHW[20:], **NOTHING_ELSE,
+    )  # fmt: skip
+    assert fixed.detection == wanted
+    assert fixed.provenance["selection"] == {}
+    assert detector.detection.choice == "fixed", "what stands in a detector is what it uses"
+    chosen = detector.provenance["selection"]["map"]["chosen"]
+    assert (chosen["kernel"], chosen["passes"]) == (detector.detection.map_kernel, detector.detection.map_passes)
+    assert json.loads(json.dumps(dict(detector.provenance), allow_nan=False)) == dict(detector.provenance)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "held_out"])
+def test_without_images_of_a_part_there_is_no_detector(net, good_NCHW, part):
+    parts = {f"{name}_NCHW": good_NCHW[: 0 if name == part else 4] for name in ("train", "validation", "held_out")}
+    with pytest.raises(DetectorError, match="category nuts"):
+        calibrate(net, category="nuts", detection=DetectionConfig(), **parts, **NOTHING_ELSE)
+
+
+def test_a_single_image_makes_a_detector(net, good_NCHW):
+    one_NCHW = good_NCHW[:1]
+    detector = calibrate(
+        net, category="a", detection=DetectionConfig(), train_NCHW=one_NCHW, validation_NCHW=one_NCHW,
+        held_out_NCHW=one_NCHW, **NOTHING_ELSE,
+    )  # fmt: skip
+    assert np.isfinite(detector.threshold)
+    assert 0 < detector.provenance["validation"]["score"] < 1
+    assert "nothing was chosen" in detector.provenance["selection"]["note"]

@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_a_loaded_detector_scores_to_the_bit_as_the_saved_one(detector, saved):
 
 def test_all_that_a_detector_is_survives(detector, saved):
     loaded = Detector.load(str(saved))
-    for name in ("category", "size", "detection", "threshold", "provenance"):
+    for name in ("category", "size", "detection", "threshold", "symmetries", "provenance"):
         assert getattr(loaded, name) == getattr(detector, name)
     assert loaded.net.config == detector.net.config
     assert not loaded.net.training
@@ -109,6 +110,7 @@ def test_a_card_that_is_none_names_the_folder(saved, text):
         {"size": "ab"},
         {"model": "small"},
         {"model": {"widths": [8]}},
+        {"symmetries": None},
         {"model": {"width": [8, 16]}},
         {"model": {"widths": [0]}},
         {"detection": []},
@@ -126,9 +128,35 @@ def test_a_card_at_odds_with_itself_names_the_folder(saved, changes):
 
 
 def test_a_newer_format_asks_for_an_upgrade(saved):
-    edit(saved, version=2)
-    with pytest.raises(DetectorError, match=r"version 2.*upgrade"):
+    edit(saved, version=3)
+    with pytest.raises(DetectorError, match=r"version 3.*upgrade"):
         Detector.load(saved)
+
+
+def test_an_older_format_asks_for_a_new_training(saved):
+    edit(saved, version=1)
+    with pytest.raises(DetectorError, match=r"version 1.*train"):
+        Detector.load(saved)
+
+
+def test_flips_average_over_what_the_category_allows(detector):
+    inputs_NCHW = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in pictures((32, 64), (32, 64))])
+    flipping = replace(detector, detection=replace(detector.detection, flips=True))
+    plain_NHW, mirrored_NHW = detector.error(inputs_NCHW), detector.error(inputs_NCHW.flip(3)).flip(2)
+    assert torch.allclose(flipping.error(inputs_NCHW), (plain_NHW + mirrored_NHW) / 2, rtol=1e-4)
+    assert torch.allclose(flipping.error(inputs_NCHW.flip(3)).flip(2), flipping.error(inputs_NCHW), rtol=1e-4)
+    assert torch.equal(replace(flipping, symmetries=()).error(inputs_NCHW), plain_NHW)
+
+
+@pytest.mark.parametrize("pooling", ["top", "max", "mean"])
+def test_scores_are_pooled_as_configured(detector, pooling):
+    error_NHW = torch.rand(3, 32, 64, generator=torch.Generator().manual_seed(0))
+    detection = replace(detector.detection, pooling=pooling, score_passes=0, score_share=0.1)
+    ones = torch.ones(32, 64)
+    scores_N = replace(detector, detection=detection, score_spread_HW=ones).scores(error_NHW)
+    ranked = error_NHW.flatten(1).sort(1, descending=True).values
+    wanted = {"top": ranked[:, :205].mean(1), "max": ranked[:, 0], "mean": ranked.mean(1)}
+    assert torch.allclose(scores_N, wanted[pooling])
 
 
 @pytest.mark.parametrize("tensors", [{}, {"map_spread": torch.ones(32, 64)}])
