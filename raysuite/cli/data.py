@@ -12,7 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from raysuite.cli.display import Display
-from raysuite.cli.options import address_option, category_option, json_option, layout_option
+from raysuite.cli.options import (
+    address_option,
+    build_config,
+    category_option,
+    json_option,
+    layout_option,
+    settings_options,
+)
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3
@@ -115,6 +122,31 @@ def synth(
         output, seed=seed, image_size=image_size, train=train, good=good, defect_per_kind=defects, categories=categories
     )
     click.echo(f"{output}: {count} images")
+
+
+@data.command("preview-corruption")
+@click.argument("data")
+@click.argument("category")
+@click.option("--out", required=True, metavar="SHEET.png", help="The PNG to write, local or a URI.")
+@click.option("--count", type=click.IntRange(1, 64), default=6, show_default=True, help="Good images, one a column.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other spots.")
+@layout_option
+@settings_options
+def preview_corruption(data: str, category: str, out: str, count: int, seed: int, layout: str, **given: Any) -> None:
+    """Draw what training pastes over the good images of a CATEGORY of DATA, and what each family of it does.
+
+    \b
+    Example:
+      raysuite data preview-corruption mvtec_ad grid --out sheet.png --set corruption.fills.texture.folder=dtd/images
+    """
+    from raysuite.datasets.layouts import find_entries  # noqa: PLC0415
+    from raysuite.reporting.contact_sheet import contact_sheet, load_crops  # noqa: PLC0415
+
+    config = build_config(**given)
+    listing = find_entries(Location.of(data), layout, (category,))
+    images_NCHW = load_crops(listing, category, config, count=count, seed=seed)
+    Location.of(out).write_bytes(contact_sheet(config.corruption, images_NCHW, seed=seed))
+    click.echo(f"{out}: {len(images_NCHW)} images of {category}")
 
 
 def _table(reports: list[Any]) -> Table:
