@@ -15,25 +15,38 @@ from typing import Any
 import yaml
 
 from raysuite import settings
-from raysuite.config import Config
+from raysuite.config import OBJECTIVES, Config
 from raysuite.errors import ConfigError, RunError
 from raysuite.storage import Location
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One category and seed of a run: the unit of training and of evaluation."""
+    """One category, seed and objective of a run: the unit of training and of evaluation.
 
-    root: Location
+    Attributes:
+        folder: Where its files lie.
+        category: The category.
+        seed: The seed.
+        objective: The kind of objective that it is trained with.
+    """
+
+    folder: Location
     category: str
     seed: int
+    objective: str
 
     @property
-    def folder(self) -> Location:
-        """Where its files lie."""
-        return self.root / self.category / f"seed-{self.seed}"
+    def key(self) -> str:
+        """What tells it from the other members of the run: ``grid/seed-0``, ``grid/seed-0-plain``."""
+        return f"{self.category}/{self.folder.name}"
+
+    @property
+    def title(self) -> str:
+        """What people call it: ``grid seed 0``, ``grid seed 0 plain``."""
+        return f"{self.category} {self.folder.name.replace('-', ' ')}"
 
     @property
     def detector(self) -> Location:
@@ -68,7 +81,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An open run folder."""
+    """An open run folder.
+
+    Attributes:
+        root: The folder.
+        source: Path or URI of the data set.
+        layout: Name of its layout.
+        config: The settings, with the run's own objective; `config_of` has those of a member.
+    """
 
     root: Location
     source: str
@@ -88,9 +108,15 @@ class Run:
             raise RunError(f"{where} is no run folder: it has no config.yaml; raysuite train or benchmark makes one")
         try:
             card = yaml.safe_load(file.read_text())
+            if card["format"] < FORMAT_VERSION:
+                raise RunError(
+                    f"{file} has format version {card['format']}, which this raysuite no longer reads; "
+                    "take another run folder"
+                )
             if card["format"] > FORMAT_VERSION:
                 raise RunError(
-                    f"{file} has format version {card['format']}, this raysuite reads up to {FORMAT_VERSION}"
+                    f"{file} has format version {card['format']}, this raysuite reads up to {FORMAT_VERSION}; "
+                    "upgrade it, or take another run folder"
                 )
             config = settings.from_mapping(card["settings"])
             return cls(root, str(card["source"]["uri"]), str(card["source"]["layout"]), config)
@@ -133,18 +159,32 @@ class Run:
         """Where the sharded images lie."""
         return self.root / "shards"
 
-    def member(self, category: str, seed: int) -> Member:
-        """One category and seed."""
-        return Member(self.root, category, seed)
+    def member(self, category: str, seed: int, objective: str | None = None) -> Member:
+        """One category and seed, trained with the run's own objective if no other is named."""
+        own = self.config.objective.kind
+        kind = objective or own
+        name = f"seed-{seed}" if kind == own else f"seed-{seed}-{kind}"
+        return Member(self.root / category / name, category, seed, kind)
+
+    def config_of(self, member: Member) -> Config:
+        """The settings that a member is trained with.
+
+        Raises:
+            ConfigError: They do not allow its objective.
+        """
+        own = self.config.objective.kind
+        return self.config if member.objective == own else settings.for_objective(self.config, member.objective)
 
     def members(self) -> list[Member]:
-        """Every category and seed that has a folder, in order."""
+        """Every category, seed and objective that has a folder, in order; the run's own objective comes first."""
+        own = self.config.objective.kind
+        kinds = (own, *(kind for kind in OBJECTIVES if kind != own))
         found = []
         for category, is_dir in self.root.children():
             if not is_dir or category == "shards" or category.startswith("."):
                 continue
             for name, is_dir_too in (self.root / category).children():
-                match = re.fullmatch(r"seed-(\d+)", name)
-                if match and is_dir_too:
-                    found.append(Member(self.root, category, int(match[1])))
-        return sorted(found, key=lambda member: (member.category, member.seed))
+                match = re.fullmatch(r"seed-(\d+)(?:-([a-z]+))?", name)
+                if match and is_dir_too and match[2] in {None, *kinds[1:]}:
+                    found.append(self.member(category, int(match[1]), match[2]))
+        return sorted(found, key=lambda member: (member.category, kinds.index(member.objective), member.seed))

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -50,11 +51,17 @@ class Location:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StorageError(f"cannot open {text}: {error}") from error
         root = "/" if isinstance(fs, pafs.LocalFileSystem) else ""
-        uri = text.rstrip("/")
-        return cls(fs, path.rstrip("/") or root, f"{uri}//" if uri.endswith(":") else uri)
+        bare, mark, options = text.partition("?")
+        uri = bare.rstrip("/")
+        return cls(fs, path.rstrip("/") or root, (f"{uri}//" if uri.endswith(":") else uri) + mark + options)
 
     def __truediv__(self, name: str) -> Location:
-        return Location(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
+        uri = f"{self.uri}/{name}"
+        if "://" in self.uri:
+            # What options follow the path, such as an S3 endpoint, must go on following it; names may hold anything.
+            bare, mark, options = self.uri.partition("?")
+            uri = f"{bare}/{quote(name)}{mark}{options}"
+        return Location(self.fs, f"{self.path}/{name}", uri)
 
     def __str__(self) -> str:
         return self.uri

@@ -10,6 +10,13 @@ import pytest
 
 from raysuite.datasets.procedural import write_benchmark
 
+S3_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
 
 @pytest.fixture(scope="session")
 def small_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,8 +33,13 @@ def local_ray() -> Iterator[None]:
 
     from raysuite.pipelines.session import cluster_resources  # noqa: F401 -- sets Ray's environment before its import
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    for name in ("ray", "ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # For the S3 server of the tests. Workers have what the environment holds when Ray starts, so it is set here,
+        # and over what may be set already: nobody's own keys have a place in a test.
+        for name, value in S3_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        for name in ("ray", "ray.data", "ray.train"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+        ray.shutdown()

@@ -5,7 +5,7 @@ import pytest
 from raysuite.config import Config, TrainingConfig
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
-from raysuite.settings import PRESETS
+from raysuite.settings import PRESETS, differences, for_objective
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_the_same_command_reopens_its_run(where, name):
 def test_another_configuration_is_refused_with_key_old_and_new_value(where):
     Run.create(where, "/data", "folders", Config())
     other = Config(training=TrainingConfig(steps=7))
-    with pytest.raises(ConfigError, match=r"training\.steps was 1600 and is now 7.*--run"):
+    with pytest.raises(ConfigError, match=r"training\.steps was 3200 and is now 7.*--run"):
         Run.create(where, "/data", "folders", other)
     assert Run.open(where).config == Config()
 
@@ -67,12 +67,12 @@ def test_a_missing_run_says_what_makes_one(where):
         "",
         "- a list",
         "settings: {training: {steps: 8",
-        "format: 1\nsettings: {}",
-        "format: 1\nsettings: words\nsource: {uri: a, layout: b}",
-        "format: 1\nsettings: null\nsource: {uri: a, layout: b}",
-        "format: 1\nsettings: {}\nsource: words",
-        "format: 1\nsettings: {training: {stepz: 1}}\nsource: {uri: a, layout: b}",
-        "format: 1\nsettings: {training: {steps: 2020-13-45}}\nsource: {uri: a, layout: b}",
+        "format: 2\nsettings: {}",
+        "format: 2\nsettings: words\nsource: {uri: a, layout: b}",
+        "format: 2\nsettings: null\nsource: {uri: a, layout: b}",
+        "format: 2\nsettings: {}\nsource: words",
+        "format: 2\nsettings: {training: {stepz: 1}}\nsource: {uri: a, layout: b}",
+        "format: 2\nsettings: {training: {steps: 2020-13-45}}\nsource: {uri: a, layout: b}",
         "settings: !!python/object/apply:os.system ['true']",
     ],
 )
@@ -89,11 +89,12 @@ def test_a_config_that_is_no_text_names_the_file(tmp_path):
         Run.open(str(tmp_path))
 
 
-def test_a_run_of_a_newer_format_is_refused(where, tmp_path):
+@pytest.mark.parametrize(("version", "told"), [(1, "no longer reads"), (3, "reads up to 2")])
+def test_a_run_of_another_format_is_refused(where, tmp_path, version, told):
     Run.create(where, "/data", "folders", Config())
     file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("format: 1", "format: 2"))
-    with pytest.raises(RunError, match="format version 2"):
+    file.write_text(file.read_text().replace("format: 2", f"format: {version}"))
+    with pytest.raises(RunError, match=f"format version {version}.*{told}"):
         Run.open(where)
 
 
@@ -121,6 +122,32 @@ def test_members_are_found_in_order_and_nothing_else_is(where, tmp_path):
     for name in ("shards/seed-0/x", ".cache/seed-0/x", "a/seed-x/y", "a/other/y", "a/seed-7"):
         (run.root / name).write_text("")
     assert [(m.category, m.seed) for m in run.members()] == [("a", 0), ("b", 2), ("b", 10), ("größe", 1)]
+
+
+def test_the_own_objective_has_the_plain_name_and_others_carry_theirs(where):
+    run = Run.create(where, "/data", "folders", Config())
+    own, other = run.member("grid", 1), run.member("grid", 1, "plain")
+    assert run.member("grid", 1, "filter") == own
+    assert (own.key, other.key) == ("grid/seed-1", "grid/seed-1-plain")
+    assert (own.title, other.title) == ("grid seed 1", "grid seed 1 plain")
+    assert (own.objective, other.objective) == ("filter", "plain")
+
+
+def test_members_of_all_objectives_are_found_and_the_own_one_comes_first(where):
+    run = Run.create(where, "/data", "folders", for_objective(Config(), "denoise"))
+    for seed, kind in ((1, "filter"), (1, "denoise"), (0, "plain"), (0, "denoise")):
+        run.member("grid", seed, kind).set_status("training")
+    for name in ("seed-3-nonsense", "seed-3-denoise", "seed-3-"):
+        (run.root / "grid" / name / "status.json").write_text("{}")
+    found = [(m.seed, m.objective) for m in run.members()]
+    assert found == [(0, "denoise"), (1, "denoise"), (1, "filter"), (0, "plain")]
+
+
+def test_a_member_is_trained_with_its_own_objective_and_all_else_of_the_run(where):
+    run = Run.create(where, "/data", "folders", Config())
+    assert run.config_of(run.member("grid", 0)) == run.config
+    plain = run.config_of(run.member("grid", 0, "plain"))
+    assert set(differences(run.config, plain)) == {"objective.kind", "model.skip", "model.bottleneck"}
 
 
 def test_a_run_is_frozen(where):

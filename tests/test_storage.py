@@ -171,3 +171,12 @@ def test_one_place_has_one_name_however_it_is_reached(tmp_path: Path, monkeypatc
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert Location.of("../data").uri == Location.of(tmp_path / "data").uri
+
+
+def test_options_of_a_uri_stay_behind_its_path_and_names_may_hold_anything() -> None:
+    options = "?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    place = Location.of(f"s3://bucket/run/{options}") / "a b/100 %" / "ü?#.txt"
+    assert place.uri == f"s3://bucket/run/a%20b/100%20%25/%C3%BC%3F%23.txt{options}"
+    assert place.path == "bucket/run/a b/100 %/ü?#.txt"
+    assert Location.of(place.uri).path == place.path
+    assert Location.of(place.uri).fs == place.fs

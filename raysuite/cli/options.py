@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from raysuite.config import Config
+from raysuite.config import OBJECTIVES, Config
+from raysuite.corruption.photographs import check_textures
 from raysuite.settings import PRESETS, from_yaml, preset, with_words
 from raysuite.storage import Location
 
@@ -44,6 +45,15 @@ layout_option = click.option(
 )
 category_option = click.option(
     "--category", "categories", multiple=True, metavar="NAME", help="Only this category; may be given again."
+)
+objective_option = click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    type=click.Choice(OBJECTIVES),
+    metavar="KIND",
+    help=f"What the net is asked for: {', '.join(OBJECTIVES)}; given again, each is trained and the report compares "
+    "them.  [default: objective.kind]",
 )
 address_option = click.option(
     "--address",
@@ -82,4 +92,4 @@ def build_config(
         shorthand.append(f"data.image_size={image_size}")
     if steps is not None:
         shorthand.append(f"training.steps={steps}")
-    return with_words(config, [*shorthand, *words])
+    return check_textures(with_words(config, [*shorthand, *words]))

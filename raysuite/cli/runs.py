@@ -16,6 +16,7 @@ from raysuite.cli.options import (
     category_option,
     json_option,
     layout_option,
+    objective_option,
     settings_options,
 )
 from raysuite.storage import Location
@@ -26,6 +27,14 @@ run_option = click.option("--run", required=True, metavar="RUN", help="The run f
 seeds_option = click.option(
     "--seeds", type=Seeds(), default="0", show_default=True, help="One training each: 0,1,2 or 0-2."
 )
+workers_option = click.option(
+    "--workers-per-category",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Workers that train each detector together; they share training.batch_size, on a GPU each where there are.",
+)
 
 
 @click.command()
@@ -33,13 +42,15 @@ seeds_option = click.option(
 @run_option
 @category_option
 @seeds_option
+@objective_option
 @layout_option
 @settings_options
+@workers_option
 @address_option
 @json_option
 @click.pass_obj
 def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **given: Any) -> None:
-    """Shard DATA, train each category and seed, score the test images, and write RUN/report.html.
+    """Shard DATA, train each category, seed and objective, score the test images, and write RUN/report.html.
 
     The same command again does only what is missing. Exit code 3 means that something failed and is listed.
 
@@ -47,6 +58,7 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **give
     Examples:
       raysuite benchmark mvtec_ad --run runs/mvtec --preset small --seeds 0-2
       raysuite benchmark parts --run runs/parts --category screw --set training.steps=800
+      raysuite benchmark parts --run runs/parts --objective filter --objective plain
     """
     from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415 -- Ray and torch take seconds to import
 
@@ -60,12 +72,14 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **give
 @run_option
 @category_option
 @seeds_option
+@objective_option
 @layout_option
 @settings_options
+@workers_option
 @address_option
 @click.pass_obj
 def train(obj: dict[str, Any], /, data: str, run: str, **given: Any) -> None:
-    """Shard DATA and train each category and seed; detectors are left in RUN.
+    """Shard DATA and train each category, seed and objective; detectors are left in RUN.
 
     \b
     Example:
@@ -77,7 +91,7 @@ def train(obj: dict[str, Any], /, data: str, run: str, **given: Any) -> None:
         opened, failed = pipeline.train(_request(obj, data, run, **given), display)
     if failed:
         for member in failed:
-            click.echo(f"{member.category} seed {member.seed} failed: {member.status()['reason']}", err=True)
+            click.echo(f"{member.title} failed: {member.status()['reason']}", err=True)
         raise SystemExit(FINISHED_WITH_FAILURES)
     click.echo(f"Trained. Next: raysuite evaluate {opened.root}")
 
@@ -126,19 +140,20 @@ def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, r
     from raysuite.reporting.summary import summarise  # noqa: PLC0415
     from raysuite.reporting.tables import plain_table, records, rich_table  # noqa: PLC0415
 
-    summary = summarise(load_results(root))
+    summaries = summarise(load_results(root))
     if as_json:
-        click.echo(json.dumps(records(summary), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(records(summaries), indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
         if console.is_terminal:
-            console.print(rich_table(summary))
+            console.print(rich_table(summaries))
         else:
-            click.echo(plain_table(summary))
-        click.echo(f"\nReport: {root}/report.html" if reported else f"\nNext: raysuite report {root}")
+            click.echo(plain_table(summaries))
+        click.echo(f"\nReport: {root / 'report.html'}" if reported else f"\nNext: raysuite report {root}")
     failed = [row for row in rows if row["status"] != "done"]
     for row in failed:
-        click.echo(f"{row['category']} seed {row['seed']} failed: {row['reason']}", err=True)
+        objective = f" {row['objective']}" if len(summaries) > 1 else ""
+        click.echo(f"{row['category']} seed {row['seed']}{objective} failed: {row['reason']}", err=True)
     if failed:
         raise SystemExit(FINISHED_WITH_FAILURES)
 
@@ -153,6 +168,8 @@ def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
         layout=given["layout"],
         categories=given["categories"],
         seeds=given["seeds"],
+        objectives=tuple(dict.fromkeys(given["objectives"])),
+        workers_per_category=given["workers_per_category"],
         address=given["address"],
         arguments=obj["arguments"],
         worker_logs=obj["debug"],

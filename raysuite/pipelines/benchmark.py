@@ -19,7 +19,9 @@ from raysuite.pipelines.training import train_all
 from raysuite.reporting.page import write_report
 from raysuite.reporting.tables import write_markdown
 from raysuite.runs import Member, Run
+from raysuite.settings import for_objective
 from raysuite.storage import Location
+from raysuite.training.distributed import rows_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Request:
         layout: Name of the data set's layout, or ``auto``.
         categories: Only these; all if empty.
         seeds: One training each.
+        objectives: Kinds of objective, one training each; the config's own if empty.
+        workers_per_category: Workers of each training, which share its batches.
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
@@ -44,6 +48,8 @@ class Request:
     layout: str = "auto"
     categories: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    objectives: tuple[str, ...] = ()
+    workers_per_category: int = 1
     address: str | None = None
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
@@ -61,7 +67,7 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
     with ray_session(request.address, worker_logs=request.worker_logs):
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        return run, train_all(run, members, on_event)
+        return run, train_all(run, members, on_event, request.workers_per_category)
 
 
 def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
@@ -70,7 +76,7 @@ def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str,
     with ray_session(request.address, worker_logs=request.worker_logs):
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        train_all(run, members, on_event)
+        train_all(run, members, on_event, request.workers_per_category)
         evaluate_all(run, members, on_event)
     return run, report(run, on_event)
 
@@ -109,8 +115,17 @@ def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
             raise DatasetError(
                 f"{request.data}: a run folder has no place for a category named {category!r}: rename it"
             )
+    rows_each(request.config.training.batch_size, request.workers_per_category)
+    own = request.config.objective.kind
+    objectives = request.objectives or (own,)
+    for kind in objectives:
+        if kind != own:
+            for_objective(request.config, kind)
     run = Run.create(request.run, str(listing.root), listing.layout, request.config)
-    members = [run.member(category, seed) for category in listing.categories for seed in request.seeds]
+    members = [
+        run.member(category, seed, kind)
+        for category in listing.categories for seed in request.seeds for kind in objectives
+    ]  # fmt: skip
     return run, members, listing
 
 

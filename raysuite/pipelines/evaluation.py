@@ -1,14 +1,15 @@
-"""Test images → scores, metrics, curves and gallery, in one pass of Ray Data over all categories and seeds.
+"""Test images → scores, metrics, curves and gallery, in one pass of Ray Data over all members of a run.
 
-Each task scores a batch of test images with every seed's detector and hands back a row an image and detector, and one
-row with the pixel histograms of the batch. Maps never leave the task: memory does not grow with the number of pixels.
+Each task scores a batch of test images with every detector of their category and hands back a row an image and
+detector, and one row with the pixel histograms of the batch. Maps never leave the task: memory does not grow with the
+number of pixels.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -35,13 +36,14 @@ _RESULT = pa.schema(
     [
         pa.field("category", pa.string()),
         pa.field("seed", pa.int64()),
+        pa.field("objective", pa.string()),
         *SCORES,
         pa.field("seconds", pa.float64()),
         pa.field("histograms", pa.binary()),
         pa.field("images", pa.int64()),
     ]
 )
-_INTERNAL = {"category", "seed", "histograms", "images"}
+_INTERNAL = {"category", "seed", "objective", "histograms", "images"}
 
 
 def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _: None) -> None:
@@ -49,38 +51,38 @@ def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambd
 
     Args:
         run: The run, its shards complete.
-        members: Categories and seeds; those without a detector are passed over.
+        members: Categories, seeds and objectives; those without a detector are passed over.
         on_event: Told of the progress.
     """
     todo = [member for member in members if member.is_trained and not member.is_evaluated]
     if not todo:
         return
-    seeds = defaultdict(list)
+    detectors: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for member in todo:
-        seeds[member.category].append(member.seed)
-    blocks = _test_blocks(run, seeds)
+        detectors[member.category].append((member.seed, member.objective))
+    blocks = _test_blocks(run, detectors)
     images = Counter({block["category"]: 0 for block in blocks})
     for block in blocks:
         images[block["category"]] += len(block["rows"])
     everything = sum(images[member.category] for member in todo)
     # A member is finished as soon as its last block is in, so that what a stopped run has done stays done.
-    missing = {(m.category, m.seed): sum(b["category"] == m.category for b in blocks) for m in todo}
-    rows: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    pixels: defaultdict[tuple[str, int], PixelHistograms] = defaultdict(PixelHistograms.empty)
+    missing = {(m.category, m.seed, m.objective): sum(b["category"] == m.category for b in blocks) for m in todo}
+    rows: defaultdict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
+    pixels: defaultdict[tuple[str, int, str], PixelHistograms] = defaultdict(PixelHistograms.empty)
     on_event(Event("evaluate", "", 0, everything, f"{everything} scores of {len(todo)} detectors"))
 
-    def finish(key: tuple[str, int]) -> None:
+    def finish(key: tuple[str, int, str]) -> None:
         member, scores = run.member(*key), rows.pop(key, [])
         gallery = ray.get(ray.remote(make_gallery).options(num_cpus=1).remote(run.root.uri, *key, scores))
         write_outcome(member, Detector.load(member.detector), scores, pixels.pop(key, PixelHistograms.empty()), gallery)
         text = f"{len(scores)} images"
-        on_event(Event("evaluate", f"{member.category} seed {member.seed}", len(scores), len(scores), text, "done"))
+        on_event(Event("evaluate", member.title, len(scores), len(scores), text, "done"))
 
     for key in [key for key, count in missing.items() if count == 0]:
         finish(key)
     done = 0
-    for result in _scored(run, blocks, dict(seeds)):
-        key = (result["category"], result["seed"])
+    for result in _scored(run, blocks, dict(detectors)):
+        key = (result["category"], result["seed"], result["objective"])
         if result["histograms"] is None:
             rows[key].append({k: result[k] for k in _RESULT.names if k not in _INTERNAL})
             continue
@@ -94,7 +96,7 @@ def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambd
     on_event(Event("evaluate", "", everything, everything, f"{everything} scores", "done"))
 
 
-def _test_blocks(run: Run, categories: dict[str, list[int]]) -> list[dict[str, Any]]:
+def _test_blocks(run: Run, categories: Iterable[str]) -> list[dict[str, Any]]:
     """Where the test images lie: file, row group and rows, a batch each, found without reading any image."""
     blocks = []
     for category in categories:
@@ -112,7 +114,7 @@ def _test_blocks(run: Run, categories: dict[str, list[int]]) -> list[dict[str, A
     return blocks
 
 
-def _scored(run: Run, blocks: list[dict[str, Any]], seeds: dict[str, list[int]]) -> Any:
+def _scored(run: Run, blocks: list[dict[str, Any]], detectors: dict[str, list[tuple[int, str]]]) -> Any:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     root = run.root.uri
@@ -121,7 +123,7 @@ def _scored(run: Run, blocks: list[dict[str, Any]], seeds: dict[str, list[int]])
 
     def score(batch: pa.Table) -> pa.Table:
         return pa.Table.from_pylist(
-            [row for block in batch.to_pylist() for row in score_block(root, block, seeds[block["category"]])],
+            [row for block in batch.to_pylist() for row in score_block(root, block, detectors[block["category"]])],
             schema=_RESULT,
         )
 
@@ -130,23 +132,23 @@ def _scored(run: Run, blocks: list[dict[str, Any]], seeds: dict[str, list[int]])
     ).iter_rows()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _detector(folder: str, device: str) -> Detector:
     """A worker process scores many batches: it loads each detector once."""
     return Detector.load(folder, device)
 
 
-def score_block(root: str, block: dict[str, Any], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Score some test images of one category with each seed's detector.
+def score_block(root: str, block: dict[str, Any], detectors: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
+    """Score some test images of one category with each of its detectors.
 
     Args:
         root: URI of the run folder.
         block: ``category``, ``file``, ``group`` and ``rows`` of a shard.
-        seeds: Whose detectors.
+        detectors: Seed and objective of each.
 
     Returns:
-        Rows of the result schema: one an image and seed, and one with pixel histograms a seed. An image that cannot
-        be read is a row with an error and no score.
+        Rows of the result schema: one an image and detector, and one with pixel histograms a detector. An image that
+        cannot be read is a row with an error and no score.
     """
     run = Run.open(root)
     device = "cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu"
@@ -158,19 +160,19 @@ def score_block(root: str, block: dict[str, Any], seeds: Sequence[int]) -> list[
     readable = [sample for sample in samples if sample["error"] is None]
     images = [decode_image(sample["image"]) for sample in readable]
     found: list[dict[str, Any]] = []
-    for seed in seeds:
-        detector = _detector(run.member(category, seed).detector.uri, device)
+    for seed, objective in detectors:
+        detector = _detector(run.member(category, seed, objective).detector.uri, device)
         start = time.perf_counter()
         scored = detector.score(images)
         seconds = (time.perf_counter() - start) / max(1, len(images))
         histograms = PixelHistograms.empty()
-        common = {"category": category, "seed": seed, "histograms": None}
+        whose = {"category": category, "seed": seed, "objective": objective}
         for sample in samples:
             if sample["error"] is not None:
                 failed = {"score": None, "anomalous": None, "seconds": 0.0}
-                found.append({**common, **_known(sample), **failed})
+                found.append({**whose, **_known(sample), **failed})
         for sample, value, above, map_HW in zip(readable, scored.scores, scored.anomalous, scored.maps, strict=True):
-            row = {**common, **_known(sample), "score": float(value), "anomalous": bool(above), "seconds": seconds}
+            row = {**whose, **_known(sample), "score": float(value), "anomalous": bool(above), "seconds": seconds}
             try:
                 if sample["label"] is not None:
                     mask_HW = None if sample["mask"] is None else decode_mask(sample["mask"])
@@ -180,7 +182,7 @@ def score_block(root: str, block: dict[str, Any], seeds: Sequence[int]) -> list[
                 told = f"{type(error).__name__}: {sample['id']}: {error}"
                 row = {**row, "score": None, "anomalous": None, "error": told}
             found.append(row)
-        found.append({"category": category, "seed": seed, "histograms": histograms.to_bytes(), "images": len(samples)})
+        found.append({**whose, "histograms": histograms.to_bytes(), "images": len(samples)})
     return found
 
 

@@ -19,20 +19,23 @@ EACH = 6
 SIDE = 256
 
 
-def make_gallery(root: str, category: str, seed: int, scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def make_gallery(
+    root: str, category: str, seed: int, objective: str, scores: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Pictures of the hardest test images.
 
     Args:
         root: URI of the run folder.
         category: Its name.
-        seed: Whose detector.
+        seed: Of the detector.
+        objective: Of the detector.
         scores: All scored test images: ``id``, ``label``, ``score``.
 
     Returns:
         Rows of ``gallery.parquet``, hardest first in each kind: ``miss`` for defects, ``false_alarm`` for good ones.
     """
     run = Run.open(root)
-    detector = Detector.load(run.member(category, seed).detector)
+    detector = Detector.load(run.member(category, seed, objective).detector)
     known = [row for row in scores if row["score"] is not None]
     misses = sorted((row for row in known if row["label"] == 1), key=lambda row: float(row["score"]))[:EACH]
     alarms = sorted((row for row in known if row["label"] == 0), key=lambda row: -float(row["score"]))[:EACH]

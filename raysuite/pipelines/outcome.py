@@ -46,6 +46,7 @@ _METRICS = pa.schema(
     [
         ("category", pa.string()),
         ("seed", pa.int64()),
+        ("objective", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
         *(
@@ -53,6 +54,7 @@ _METRICS = pa.schema(
             for name in (
                 "image_auroc", "image_ap", "image_f1_max", "pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro",
                 "image_auroc_low", "image_auroc_high", "threshold",
+                "val_score", "val_image_auroc", "val_pixel_auroc", "val_pixel_ap", "val_aupro", "val_residual",
             )
         ),
         *(
@@ -94,6 +96,7 @@ def write_outcome(
     metrics = {
         "category": member.category,
         "seed": member.seed,
+        "objective": member.objective,
         "status": "done",
         "reason": None,
         "image_auroc": image.auroc,
@@ -108,6 +111,10 @@ def write_outcome(
         "image_auroc_low": interval.low if interval else None,
         "image_auroc_high": interval.high if interval else None,
         "threshold": detector.threshold,
+        **{
+            f"val_{name}": card["validation"][name]
+            for name in ("score", "image_auroc", "pixel_auroc", "pixel_ap", "aupro", "residual")
+        },
         "n_train": card["trained_images"],
         "n_good": int((labels == 0).sum()),
         "n_defect": int((labels == 1).sum()),
@@ -148,7 +155,8 @@ def write_metrics(run: Run) -> list[dict[str, Any]]:
             continue
         status = member.status()
         reason = status.get("reason") or ("not evaluated yet" if member.is_trained else "not trained yet")
-        rows.append({"category": member.category, "seed": member.seed, "status": "failed", "reason": reason})
+        whose = {"category": member.category, "seed": member.seed, "objective": member.objective}
+        rows.append({**whose, "status": "failed", "reason": reason})
     table = pa.Table.from_pylist([{name: row.get(name) for name in _METRICS.names} for row in rows], schema=_METRICS)
     (run.root / "metrics.parquet").write_table(table)
     return rows

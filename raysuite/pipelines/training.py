@@ -1,10 +1,9 @@
-"""Every category and seed as a Ray Train run: a TorchTrainer whose worker reads shards and leaves a detector."""
+"""Every member of a run as a Ray Train run: a TorchTrainer whose worker reads shards and leaves a detector."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -18,31 +17,37 @@ import torch
 from raysuite import settings
 from raysuite.datasets.decoding import decode_image
 from raysuite.datasets.shards import read_samples
-from raysuite.detection.calibration import calibrate, split_held_out
+from raysuite.detection.calibration import calibrate
 from raysuite.detection.preprocessing import choose_size, to_input
+from raysuite.detection.split import split_good
 from raysuite.errors import RaysuiteError, TrainingError
 from raysuite.pipelines.progress import Board, Event, Listener
 from raysuite.pipelines.session import cluster_resources
 from raysuite.planning import Plan, plan_trainings
 from raysuite.runs import Member, Run
-from raysuite.training.loop import Progress, train
+from raysuite.training.distributed import rank, workers
+from raysuite.training.loop import train
+from raysuite.training.progress import Progress
 
 POLL_SECONDS = 1.0
 
 
-def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _: None) -> list[Member]:
+def train_all(
+    run: Run, members: Sequence[Member], on_event: Listener = lambda _: None, workers: int = 1
+) -> list[Member]:
     """Train every member that is not trained yet; returns those that failed, their reasons in their status.
 
     Args:
         run: The run, its shards complete.
-        members: Categories and seeds.
+        members: Categories, seeds and objectives.
         on_event: Told of the plan and of every training's progress.
+        workers: Workers of each training, which share its batches.
     """
     todo = [member for member in members if not member.is_trained]
     if not todo:
         return []
     resources = cluster_resources()
-    plan = plan_trainings(len(todo), resources.get("CPU", 0), resources.get("GPU", 0))
+    plan = plan_trainings(len(todo), resources.get("CPU", 0), resources.get("GPU", 0), workers)
     on_event(Event("train", "", 0, len(todo), plan.sentence()))
     for member in todo:
         # A member that is never reached must not be missing from the results.
@@ -58,33 +63,25 @@ def train_all(run: Run, members: Sequence[Member], on_event: Listener = lambda _
         finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         words = ray.get(board.all.remote())
         for member in running.values():
-            if word := words.get(_key(member)):
+            if word := words.get(member.key):
                 on_event(_event(run, member, word))
         for future in finished:
             member = running.pop(future)
             steps, reason = run.config.training.steps, future.result()
             if reason is None:
-                seconds = words.get(_key(member), {}).get("seconds", 0.0)
-                on_event(Event("train", _name(member), steps, steps, f"trained in {seconds:.0f} s", "done"))
+                seconds = words.get(member.key, {}).get("seconds", 0.0)
+                on_event(Event("train", member.title, steps, steps, f"trained in {seconds:.0f} s", "done"))
             else:
                 member.set_status("failed", reason)
                 failed.append(member)
-                on_event(Event("train", _name(member), 0, steps, reason, "failed"))
+                on_event(Event("train", member.title, 0, steps, reason, "failed"))
     (run.root / ".ray").delete_dir()
     return failed
 
 
-def _name(member: Member) -> str:
-    return f"{member.category} seed {member.seed}"
-
-
-def _key(member: Member) -> str:
-    return f"{member.category}/{member.seed}"
-
-
 def _event(run: Run, member: Member, word: Mapping[str, float]) -> Event:
     text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
-    return Event("train", _name(member), word["step"], run.config.training.steps, text)
+    return Event("train", member.title, word["step"], run.config.training.steps, text)
 
 
 def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | None]:
@@ -102,29 +99,33 @@ def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | Non
             # Raised again where the result is asked for.
             future.set_exception(error)
 
-    threading.Thread(target=work, name=f"train {_name(member)}", daemon=True).start()
+    threading.Thread(target=work, name=f"train {member.title}", daemon=True).start()
     return future
 
 
 def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
     """One training from start to end, in a thread of the driver; the reason if it failed."""
-    digest = hashlib.sha256(f"{run.root.uri}|{_key(member)}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{run.root.uri}|{member.key}".encode()).hexdigest()[:12]
+    notes = run.root / ".ray"
     trainer = ray.train.torch.TorchTrainer(
         _worker,  # type: ignore[arg-type]
         train_loop_config={
             "run": run.root.uri,
             "category": member.category,
             "seed": member.seed,
+            "objective": member.objective,
             "threads": plan.cpus,
             "board": board,
         },
         scaling_config=ray.train.ScalingConfig(
-            num_workers=1,
+            num_workers=plan.workers,
             use_gpu=plan.gpus > 0,
             resources_per_worker={"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})},
         ),
         # Ray Train's own notes, removed at the end: what is done is known from the run folder.
-        run_config=ray.train.RunConfig(name=f"seed-{member.seed}-{digest}", storage_path=(run.root / ".ray").uri),
+        run_config=ray.train.RunConfig(
+            name=f"{member.folder.name}-{digest}", storage_path=notes.path, storage_filesystem=notes.fs
+        ),
     )
     try:
         result: Any = trainer.fit()
@@ -139,13 +140,16 @@ def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
 
 
 def _worker(job: dict[str, Any]) -> str | None:
-    """In the Ray Train worker: train, calibrate and save one member; the reason if the data or settings forbid it."""
+    """In a Ray Train worker: train, calibrate and save one member; the reason if the data or settings forbid it."""
     run = Run.open(job["run"])
-    member = run.member(job["category"], job["seed"])
+    member = run.member(job["category"], job["seed"], job["objective"])
     torch.set_num_threads(job["threads"])
     try:
         train_member(run, member, ray.train.torch.get_device(), job["board"])
     except RaysuiteError as error:
+        if workers() > 1:
+            # Ends the others too, which might wait for this one.
+            raise
         return str(error)
     return None
 
@@ -153,48 +157,67 @@ def _worker(job: dict[str, Any]) -> str | None:
 def train_member(run: Run, member: Member, device: torch.device, board: Any = None) -> None:
     """Train one member on this machine, and leave its detector and history in the run folder.
 
+    A training that was stopped goes on from its last checkpoint. Of several workers the first does all but the training
+    itself.
+
     Args:
         run: The run, its shards complete.
-        member: Its category and seed.
+        member: Its category, seed and objective.
         device: Where to train.
         board: The actor to tell of the progress, if any.
 
     Raises:
         RaysuiteError: There are too few readable images, or the training failed.
     """
-    member.set_status("training")
+    config = run.config_of(member)
+    if rank() == 0:
+        member.set_status("training")
     images_NCHW = load_training_images(run, member.category)
-    learn, held_out = split_held_out(len(images_NCHW), run.config.data.held_out_share, member.seed)
+    split = split_good(len(images_NCHW), config.data, member.seed)
 
     def tell(progress: Progress) -> None:
-        if board is not None:
-            board.put.remote(_key(member), progress.as_row())
+        if board is not None and rank() == 0:
+            board.put.remote(member.key, progress.as_row())
 
-    start = time.perf_counter()
-    trained = train(run.config, images_NCHW[learn], seed=member.seed, device=device, on_progress=tell)
+    checkpoint = member.folder / "checkpoint"
+    trained = train(
+        config, images_NCHW[split.train], seed=member.seed, device=device, on_progress=tell, checkpoint=checkpoint
+    )
+    if rank() > 0:
+        return
     detector = calibrate(
         trained.net,
         category=member.category,
-        detection=run.config.detection,
-        train_NCHW=images_NCHW[learn],
-        held_out_NCHW=images_NCHW[held_out],
+        detection=config.detection,
+        train_NCHW=images_NCHW[split.train],
+        validation_NCHW=images_NCHW[split.validation],
+        held_out_NCHW=images_NCHW[split.held_out],
         device=device,
+        seed=member.seed,
+        symmetries=trained.augmentation.flips,
         provenance={
             "seed": member.seed,
-            "preset": run.config.preset,
-            "steps": run.config.training.steps,
-            "trained_images": len(learn),
-            "held_out_images": len(held_out),
-            "symmetries": list(trained.symmetries),
+            "objective": member.objective,
+            "preset": config.preset,
+            "steps": config.training.steps,
+            "trained_images": len(split.train),
+            "validation_images": len(split.validation),
+            "held_out_images": len(split.held_out),
+            "served_twice": split.shared,
+            "augmentation": trained.augmentation.as_mapping(),
             "precision": trained.precision,
+            "compiled": trained.compilation.used,
+            "compile_reason": trained.compilation.reason,
+            "workers": trained.workers,
             "device": device.type,
             "parameters": trained.net.parameter_count(),
-            "seconds": time.perf_counter() - start,
-            "settings": settings.to_mapping(run.config),
+            "seconds": trained.seconds,
+            "settings": settings.to_mapping(config),
         },
     )
     (member.folder / "history.parquet").write_table(pa.Table.from_pylist([line.as_row() for line in trained.history]))
     detector.save(member.detector)
+    checkpoint.delete_dir()
     member.set_status("trained")
 
 

@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from raysuite import __version__
 from raysuite.reporting import figures, tables
 from raysuite.reporting.assets import assets_folder, environment
+from raysuite.reporting.comparison import compare
 from raysuite.reporting.definitions import FOOTNOTES, INCOMPLETE, METRICS, UNDEFINED
 from raysuite.reporting.images import data_uri
 from raysuite.reporting.results import GalleryItem, RunResults, Score, SeedResult, load_results
@@ -69,8 +70,9 @@ class GalleryView:
 
 @dataclass(frozen=True, slots=True)
 class CategoryView:
-    """All that the page shows of one category."""
+    """All that the page shows of one category, with one objective."""
 
+    objective: str
     summary: CategorySummary
     curves: tuple[FigureView, ...]
     undrawn: tuple[str, ...]
@@ -81,6 +83,14 @@ class CategoryView:
     misses: tuple[GalleryView, ...]
     false_alarms: tuple[GalleryView, ...]
     hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsView:
+    """The table of one objective: its figures, and the shade of each category by metric."""
+
+    summary: Summary
+    heat: Mapping[str, Mapping[str, float]]
 
 
 def write_report(root: Location) -> Location:
@@ -102,26 +112,33 @@ def render_report(root: Location) -> str:
         RunError: There is no such folder, or it was not evaluated yet.
     """
     results = load_results(root)
-    summary = summarise(results)
+    summaries = summarise(results)
+    summary = summaries[0]
+    shown = _shown(summaries)
     plotly_js = get_plotlyjs()
     page_js = (assets_folder() / "report.js").read_text(encoding="utf-8")
     template = environment().get_template("report.html.j2")
     return template.render(
         results=results,
         summary=summary,
-        categories=[_category_view(index, category) for index, category in enumerate(summary.categories)],
+        summaries=summaries,
+        comparisons=compare(summaries),
+        tables=[ResultsView(s, {metric.key: _heat(s, metric.key) for metric in METRICS}) for s in summaries],
+        categories=[_category_view(index, *one) for index, one in enumerate(shown)],
+        panel_of={(category.category, objective): index for index, (objective, category) in enumerate(shown)},
         overview=_view(
             "overview",
             "Metrics by category",
             "The table's means as dots, a row a category",
             figures.overview_figure(summary),
         ),
-        heat={metric.key: _heat(summary, metric.key) for metric in METRICS},
-        images_tested=_total(summary, "n_good") + _total(summary, "n_defect"),
-        images_failed=_total(summary, "n_failed"),
-        runs_expected=len(summary.categories) * len(summary.seeds),
-        command=_command(results),
-        provenance={key: value for key, value in results.provenance.items() if key != "command"},
+        images_tested=_total(shown, "n_good") + _total(shown, "n_defect"),
+        images_failed=_total(shown, "n_failed"),
+        runs_done=sum(s.runs_done for s in summaries),
+        runs_expected=sum(len(s.categories) * len(s.seeds) for s in summaries),
+        validated=any(run.values.get("val_score") is not None for run in results.runs),
+        commands=_commands(results),
+        provenance=results.provenance,
         unread=_unread(results),
         metrics=METRICS,
         footnotes=FOOTNOTES,
@@ -131,6 +148,8 @@ def render_report(root: Location) -> str:
         percent=tables.percent,
         mean_std=tables.mean_std,
         interval=tables.interval,
+        compared=tables.compared,
+        common_note=tables.common_note,
         count=tables.count,
         failure_sentences=failure_sentences,
         # The page's own style and script, and Plotly's, are the only text that the template does not escape.
@@ -151,7 +170,16 @@ def _view(name: str, title: str, alt: str, figure: go.Figure | None, has_fpr: bo
     return None if figure is None else FigureView(f"figure-{name}", title, alt, figure.to_plotly_json(), has_fpr)
 
 
-def _category_view(index: int, category: CategorySummary) -> CategoryView:
+def _shown(summaries: Sequence[Summary]) -> list[tuple[str, CategorySummary]]:
+    """Each category with the first objective that was trained on it: pictures of all of them would be too much."""
+    found: dict[str, tuple[str, CategorySummary]] = {}
+    for summary in summaries:
+        for category in summary.categories:
+            found.setdefault(category.category, (summary.objective, category))
+    return [found[name] for name in sorted(found)]
+
+
+def _category_view(index: int, objective: str, category: CategorySummary) -> CategoryView:
     runs = category.runs
     name = category.category
     curves = []
@@ -162,6 +190,7 @@ def _category_view(index: int, category: CategorySummary) -> CategoryView:
         curves.append((kind, _view(f"{index}-{kind.key}", f"{kind.title}: {area} %", alt, figure, kind.has_fpr)))
     misses, false_alarms = _gallery(runs, "miss"), _gallery(runs, "false_alarm")
     return CategoryView(
+        objective=objective,
         summary=category,
         curves=tuple(view for kind, view in curves if view and kind.has_fpr),
         more_curves=tuple(view for kind, view in curves if view and not kind.has_fpr),
@@ -223,8 +252,8 @@ def _heat(summary: Summary, key: str) -> dict[str, float]:
     return {category: (mean - low) / (high - low) for category, mean in means.items()} if high > low else {}
 
 
-def _total(summary: Summary, name: str) -> int:
-    return sum(span[1] for category in summary.categories if (span := category.counts[name]) is not None)
+def _total(shown: Sequence[tuple[str, CategorySummary]], name: str) -> int:
+    return sum(span[1] for _, category in shown if (span := category.counts[name]) is not None)
 
 
 def _unread(results: RunResults) -> list[tuple[str, Score]]:
@@ -233,6 +262,10 @@ def _unread(results: RunResults) -> list[tuple[str, Score]]:
     return [(category, score) for (category, _), score in sorted(found.items(), key=lambda pair: pair[0])]
 
 
-def _command(results: RunResults) -> str:
-    command = results.provenance.get("command", "")
-    return " ".join(map(str, command)) if isinstance(command, list) else str(command)
+def _commands(results: RunResults) -> list[str]:
+    """What was typed to make the run, each command once, in order; damaged provenance has none."""
+    given = results.provenance.get("commands")
+    entries = given if isinstance(given, list) else []
+    return list(
+        dict.fromkeys(str(entry["command"]) for entry in entries if isinstance(entry, dict) and "command" in entry)
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raysuite.errors import RunError, StorageError
+from raysuite.config import OBJECTIVES, Config
+from raysuite.errors import RaysuiteError, RunError, StorageError
 from raysuite.reporting.definitions import METRICS
+from raysuite.runs import Member, Run
+from raysuite.settings import for_objective
 from raysuite.storage import Location
 
 Floats = npt.NDArray[np.float64]
@@ -22,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 COUNTS = ("n_train", "n_good", "n_defect", "n_failed", "n_without_mask", "parameters", "steps", "height", "width")
 """Whole numbers of one evaluated run, as columns of ``metrics.parquet``."""
 
-_FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", "train_seconds", "evaluate_seconds")
+_FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", "val_score", "train_seconds", "evaluate_seconds")
 _HISTORY = ("step", "loss", "kept_loss", "repaired_loss", "learning_rate", "images_per_second", "seconds")
 
 
@@ -61,14 +63,15 @@ class GalleryItem:
 
 @dataclass(frozen=True, slots=True)
 class SeedResult:
-    """One category trained with one seed.
+    """One category trained with one seed and one objective.
 
     Attributes:
         category: The category.
         seed: The seed.
+        objective: The kind of objective.
         status: ``done``, ``failed``, or what else ``status.json`` says.
         reason: Why it is not done.
-        values: Metrics, interval bounds, threshold and seconds; None = not defined.
+        values: Metrics, interval bounds, threshold, synthetic validation and seconds; None = not defined.
         counts: The whole numbers of `COUNTS`; None = not known.
         history: Columns of the training history by name, NaN where a value is missing.
         scores: Every test image.
@@ -79,6 +82,7 @@ class SeedResult:
 
     category: str
     seed: int
+    objective: str
     status: str
     reason: str | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -101,7 +105,8 @@ class RunResults:
 
     Attributes:
         name: The folder's name.
-        runs: Every category and seed, ordered.
+        runs: Every category, objective and seed, ordered.
+        objectives: The kinds of objective that were trained; the run's own first, if it is among them.
         provenance: What ``provenance.json`` holds.
         config: The text of ``config.yaml``, empty if there is none.
         problems: Files of the run folder itself that are missing or cannot be read.
@@ -109,6 +114,7 @@ class RunResults:
 
     name: str
     runs: tuple[SeedResult, ...]
+    objectives: tuple[str, ...]
     provenance: Mapping[str, Any]
     config: str
     problems: tuple[str, ...]
@@ -118,13 +124,8 @@ class RunResults:
         """The categories, sorted."""
         return tuple(sorted({run.category for run in self.runs}))
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, sorted."""
-        return tuple(sorted({run.seed for run in self.runs}))
-
     def of(self, category: str) -> tuple[SeedResult, ...]:
-        """The runs of one category, by seed."""
+        """The runs of one category, by objective and seed."""
         return tuple(run for run in self.runs if run.category == category)
 
 
@@ -142,18 +143,32 @@ def load_results(root: Location) -> RunResults:
     if not (root / "metrics.parquet").is_file():
         raise RunError(f"{root} has no metrics.parquet: run `raysuite evaluate` on it first")
     rows = _metric_rows(root / "metrics.parquet")
-    runs = [_seed_result(root, row) for row in rows]
-    runs += _unevaluated(root, {(run.category, run.seed) for run in runs})
-    if not runs:
+    run = _run(root, rows)
+    found = [_seed_result(run, row) for row in rows]
+    known = {(result.category, result.seed, result.objective) for result in found}
+    found += [_unevaluated(m) for m in run.members() if (m.category, m.seed, m.objective) not in known]
+    if not found:
         raise RunError(f"{root} holds no category: train one, then run `raysuite evaluate`")
+    own = run.config.objective.kind
+    kinds = [own, *(kind for kind in OBJECTIVES if kind != own)]
     problems: list[str] = []
     return RunResults(
         name=root.name,
-        runs=tuple(sorted(runs, key=lambda run: (run.category, run.seed))),
+        runs=tuple(sorted(found, key=lambda result: (result.category, kinds.index(result.objective), result.seed))),
+        objectives=tuple(kind for kind in kinds if any(result.objective == kind for result in found)),
         provenance=_read_json(root, "provenance.json", problems),
         config=_read_text(root, "config.yaml", problems),
         problems=tuple(problems),
     )
+
+
+def _run(root: Location, rows: Sequence[Mapping[str, Any]]) -> Run:
+    try:
+        return Run.open(root.uri)
+    except RaysuiteError:
+        # A report that lists the damage is more use than none: the first row is one of the run's own objective.
+        own = str(rows[0]["objective"]) if rows else OBJECTIVES[0]
+        return Run(root, "", "", for_objective(Config(), own))
 
 
 def _metric_rows(where: Location) -> list[dict[str, Any]]:
@@ -161,15 +176,19 @@ def _metric_rows(where: Location) -> list[dict[str, Any]]:
         table = where.read_table()
     except StorageError as error:
         raise RunError(f"{where} is damaged: run `raysuite evaluate` again") from error
-    needed = ["category", "seed", "status", *(metric.key for metric in METRICS)]
+    needed = ["category", "seed", "objective", "status", *(metric.key for metric in METRICS)]
     lacking = [name for name in needed if name not in table.column_names]
     if lacking:
         raise RunError(f"{where} lacks the columns {', '.join(lacking)}: run `raysuite evaluate` again")
-    return list(table.to_pylist())
+    rows: list[dict[str, Any]] = table.to_pylist()
+    strange = sorted({str(row["objective"]) for row in rows} - set(OBJECTIVES))
+    if strange:
+        raise RunError(f"{where} has the objective {strange[0]!r}, which this raysuite does not know: take a newer one")
+    return rows
 
 
-def _seed_result(root: Location, row: Mapping[str, Any]) -> SeedResult:
-    folder = root / str(row["category"]) / f"seed-{row['seed']}"
+def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
+    folder = run.member(str(row["category"]), int(row["seed"]), str(row["objective"])).folder
     done = row["status"] == "done"
     problems: list[str] = []
     history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
@@ -179,6 +198,7 @@ def _seed_result(root: Location, row: Mapping[str, Any]) -> SeedResult:
     return SeedResult(
         category=str(row["category"]),
         seed=int(row["seed"]),
+        objective=str(row["objective"]),
         status=str(row["status"]),
         reason=row.get("reason") or (None if done else _status(folder)[1]),
         values={name: _number(row.get(name)) for name in (*(metric.key for metric in METRICS), *_FLOATS)},
@@ -191,29 +211,20 @@ def _seed_result(root: Location, row: Mapping[str, Any]) -> SeedResult:
     )
 
 
-def _unevaluated(root: Location, known: set[tuple[str, int]]) -> list[SeedResult]:
-    """Runs that left a folder but no row in ``metrics.parquet``: they must not vanish from the report."""
-    runs = []
-    for category, is_folder in root.children():
-        for name, _ in (root / category).children() if is_folder else ():
-            match = re.fullmatch(r"seed-(\d+)", name)
-            if match is None or (category, int(match[1])) in known:
-                continue
-            folder = root / category / name
-            state, reason = _status(folder)
-            problems: list[str] = []
-            history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
-            runs.append(
-                SeedResult(
-                    category=category,
-                    seed=int(match[1]),
-                    status="not evaluated" if state in ("done", "") else state,
-                    reason=reason or "no row in metrics.parquet; run `raysuite evaluate`",
-                    history=_history(history),
-                    problems=tuple(problems),
-                )
-            )
-    return runs
+def _unevaluated(member: Member) -> SeedResult:
+    """A run that left a folder but no row in ``metrics.parquet``: it must not vanish from the report."""
+    state, reason = _status(member.folder)
+    problems: list[str] = []
+    history = _read_table(member.folder, "history.parquet", ("step", "loss"), problems)
+    return SeedResult(
+        category=member.category,
+        seed=member.seed,
+        objective=member.objective,
+        status="not evaluated" if state in ("done", "") else state,
+        reason=reason or "no row in metrics.parquet; run `raysuite evaluate`",
+        history=_history(history),
+        problems=tuple(problems),
+    )
 
 
 def _status(folder: Location) -> tuple[str, str | None]:

@@ -35,7 +35,7 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True)
 class CategorySummary:
-    """One category over its seeds.
+    """One category over its seeds, all of one objective.
 
     Attributes:
         category: The category.
@@ -66,10 +66,11 @@ class CategorySummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run.
+    """A whole run, as far as it has one objective.
 
     Attributes:
         name: The run's name.
+        objective: The kind of objective.
         seeds: The seeds, sorted.
         categories: One entry a category, sorted.
         macro: Mean over categories by metric key; ``n`` counts categories. Incomplete if a category is missing or is
@@ -77,6 +78,7 @@ class Summary:
     """
 
     name: str
+    objective: str
     seeds: tuple[int, ...]
     categories: tuple[CategorySummary, ...]
     macro: Mapping[str, Statistic]
@@ -91,6 +93,10 @@ class Summary:
         """How many trainings came through; ``len(categories) * len(seeds)`` is all of them."""
         return sum(run.done for category in self.categories for run in category.runs)
 
+    def of(self, category: str) -> CategorySummary | None:
+        """One category, if it was trained with this objective."""
+        return next((known for known in self.categories if known.category == category), None)
+
     @property
     def incomplete(self) -> bool:
         """Whether a category, or a seed of one, is missing."""
@@ -102,11 +108,20 @@ class Summary:
         return min(ranked, key=lambda pair: pair[0])[1] if len(ranked) > 1 else None
 
 
-def summarise(results: RunResults) -> Summary:
-    """Aggregate a run: over seeds within a category, then over categories, each counting the same."""
-    categories = tuple(_category(category, results.of(category), len(results.seeds)) for category in results.categories)
-    macro = {metric.key: _macro(categories, metric.key, results.seeds) for metric in METRICS}
-    return Summary(results.name, results.seeds, categories, macro)
+def summarise(results: RunResults) -> tuple[Summary, ...]:
+    """Aggregate a run, each objective by itself and in the order of the results.
+
+    Over seeds within a category, then over categories, each counting the same.
+    """
+    return tuple(_summary(results, objective) for objective in results.objectives)
+
+
+def _summary(results: RunResults, objective: str) -> Summary:
+    runs = {name: tuple(run for run in results.of(name) if run.objective == objective) for name in results.categories}
+    seeds = tuple(sorted({run.seed for some in runs.values() for run in some}))
+    categories = tuple(_category(name, some, len(seeds)) for name, some in runs.items() if some)
+    means = {metric.key: macro(categories, metric.key, seeds) for metric in METRICS}
+    return Summary(results.name, objective, seeds, categories, means)
 
 
 def failure_sentences(category: CategorySummary) -> list[str]:
@@ -132,7 +147,14 @@ def _category(category: str, runs: tuple[SeedResult, ...], n_seeds: int) -> Cate
     )
 
 
-def _macro(categories: Sequence[CategorySummary], key: str, seeds: Sequence[int]) -> Statistic:
+def macro(categories: Sequence[CategorySummary], key: str, seeds: Sequence[int]) -> Statistic:
+    """Mean of a metric over categories, each counting the same, and its spread from seed to seed.
+
+    Args:
+        categories: All that should be in the mean.
+        key: The metric.
+        seeds: All seeds.
+    """
     means = [mean for c in categories if (mean := c.metrics[key].mean) is not None]
     lacking = len(means) < len(categories) or any(c.metrics[key].incomplete for c in categories)
     # The spread that a reader would see on repeating the whole benchmark: one mean over categories a seed. It needs the

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from raysuite.reporting.comparison import Cell, Comparison, compare
 from raysuite.reporting.definitions import FOOTNOTES, INCOMPLETE, METRICS, UNDEFINED
 from raysuite.reporting.results import load_results
 from raysuite.reporting.summary import CategorySummary, Statistic, Summary, failure_sentences, summarise
 from raysuite.storage import Location
 
+_BEST = "*"
 _COUNTS = {"n_good": "Good", "n_defect": "Defect", "n_failed": "Failed"}
 
 
@@ -42,6 +46,20 @@ def count(span: tuple[int, int] | None) -> str:
     return str(span[0]) if span[0] == span[1] else f"{span[0]}–{span[1]}"
 
 
+def compared(cell: Cell) -> str:
+    """A figure of a comparison, or why there is none."""
+    if cell.statistic is None:
+        return "failed" if cell.failed else "–"
+    return mean_std(cell.statistic)
+
+
+def common_note(comparison: Comparison) -> str:
+    """Of which categories the bottom row of a comparison is the mean; nothing where it is all of them."""
+    if len(comparison.common) == len(comparison.rows):
+        return ""
+    return f"Mean over the {len(comparison.common)} of {len(comparison.rows)} categories that every objective has."
+
+
 def printable(text: str) -> str:
     """The text with control characters made visible: a file name must not steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -49,9 +67,13 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
+    """Text in rows and columns under a title; ``best`` has row and column of what is marked, the mean being row -1."""
+
+    title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     mean: tuple[str, ...]
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 def _grid(summary: Summary) -> _Grid:
@@ -66,23 +88,56 @@ def _grid(summary: Summary) -> _Grid:
         rows.append((printable(category.category), *cells, *(count(category.counts[name]) for name in _COUNTS)))
     totals = [str(sum(span[1] for c in summary.categories if (span := c.counts[name]) is not None)) for name in _COUNTS]
     means = [mean_std(summary.macro[metric.key]) for metric in METRICS]
-    return _Grid(header, tuple(rows), ("Mean over categories", *means, *totals))
+    return _Grid(
+        f"Objective {summary.objective}", header, tuple(rows), ("Mean over categories", *means, *totals)
+    )  # fmt: skip
 
 
-def notes(summary: Summary) -> tuple[str, ...]:
-    """Sentences under the table: the failed runs with their reasons, then the footnotes."""
+def _comparison_grid(comparison: Comparison) -> _Grid:
+    lines = {**dict(enumerate(comparison.rows.values())), -1: comparison.mean}
+    return _Grid(
+        f"{comparison.metric.label} by objective",
+        ("Category", *comparison.objectives),
+        tuple((printable(name), *map(compared, cells)) for name, cells in comparison.rows.items()),
+        ("Mean", *map(compared, comparison.mean)),
+        frozenset((row, column) for row, cells in lines.items() for column, c in enumerate(cells, start=1) if c.best),
+    )
+
+
+def notes(summaries: Sequence[Summary]) -> tuple[str, ...]:
+    """Sentences under the tables: the failed runs with their reasons, then the footnotes."""
+    several = len(summaries) > 1
     failures = [
-        printable(f"{category.category}, {sentence}")
+        printable(f"{category.category}, {summary.objective + ', ' if several else ''}{sentence}")
+        for summary in summaries
         for category in summary.categories
         for sentence in failure_sentences(category)
     ]
-    return (*failures, *FOOTNOTES)
+    common = dict.fromkeys(filter(None, map(common_note, compare(summaries))))
+    return (*failures, *common, *FOOTNOTES)
 
 
-def plain_table(summary: Summary) -> str:
-    """Aligned plain text that needs no terminal features, ending with a newline."""
-    grid = _grid(summary)
-    lines = [grid.header, *grid.rows, grid.mean]
+def plain_table(summaries: Sequence[Summary]) -> str:
+    """Aligned plain text that needs no terminal features, ending with a newline.
+
+    With several objectives, a table for each and then those that set them side by side, which a reader of a terminal
+    sees first.
+    """
+    comparisons = compare(summaries)
+    if not comparisons:
+        return "\n".join([*_plain(_grid(summaries[0])), "", *notes(summaries), ""])
+    grids = [*map(_grid, summaries), *map(_comparison_grid, comparisons)]
+    blocks = [line for grid in grids for line in (grid.title, *_plain(grid), "")]
+    return "\n".join([*blocks, f"{_BEST} The best of its row.", *notes(summaries), ""])
+
+
+def _plain(grid: _Grid) -> list[str]:
+    def marked(row: int, cells: tuple[str, ...]) -> tuple[str, ...]:
+        marks = [f" {_BEST}" if (row, at) in grid.best else "  " for at in range(1, len(cells))]
+        return (cells[0], *map(str.__add__, cells[1:], marks)) if grid.best else cells
+
+    rows = [marked(index, row) for index, row in enumerate(grid.rows)]
+    lines = [marked(len(rows), grid.header), *rows, marked(-1, grid.mean)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(grid.header))]
 
     def align(cells: tuple[str, ...]) -> str:
@@ -90,35 +145,64 @@ def plain_table(summary: Summary) -> str:
         return "  ".join([cells[0].ljust(widths[0]), *padded[1:]]).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    body = [align(grid.header), rule, *map(align, grid.rows), rule, align(grid.mean)]
-    return "\n".join([*body, "", *notes(summary), ""])
+    head, *body, mean = map(align, lines)
+    return [head, rule, *body, rule, mean]
 
 
-def rich_table(summary: Summary) -> Table:
+def rich_table(summaries: Sequence[Summary]) -> Group:
     """The same for a terminal that can draw."""
-    grid = _grid(summary)
-    table = Table(title=Text(f"{printable(summary.name)}: percent, mean ± std over {len(summary.seeds)} seeds"))
+    first = summaries[0]
+    title = f"{printable(first.name)}: percent, mean ± std over {len(first.seeds)} seeds"
+    comparisons = compare(summaries)
+    if comparisons:
+        grids = [*map(_grid, summaries), *map(_comparison_grid, comparisons)]
+        drawn = [_rich(grid, grid.title) for grid in grids]
+        drawn[0].title = Text(f"{title}\n{grids[0].title}")
+    else:
+        drawn = [_rich(_grid(first), title)]
+    return Group(*drawn, Text("\n".join(notes(summaries)), style="dim italic"))
+
+
+def _rich(grid: _Grid, title: str) -> Table:
+    table = Table(title=Text(title))
     for column, name in enumerate(grid.header):
         table.add_column(Text(name), justify="right" if column else "left")
-    for row in grid.rows:
+    for index, row in enumerate(grid.rows):
         # Text, not str: a category called "[red]" is a name, not markup.
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, style="bold" if (index, at) in grid.best else "") for at, cell in enumerate(row)))
     table.add_section()
-    table.add_row(*(Text(cell, style="bold") for cell in grid.mean))
-    table.caption = Text("\n".join(notes(summary)), justify="left")
+    # With marks, bold means best; else it sets the mean apart.
+    table.add_row(
+        *(Text(c, style="bold" if not grid.best or (-1, at) in grid.best else "") for at, c in enumerate(grid.mean))
+    )
     return table
 
 
-def markdown_table(summary: Summary) -> str:
-    """A Markdown table with its notes, ending with a newline."""
-    grid = _grid(summary)
-    lines = [
+def markdown_table(summaries: Sequence[Summary]) -> str:
+    """Markdown tables with their notes, ending with a newline; with several objectives, the comparison comes first."""
+    comparisons = compare(summaries)
+    if comparisons:
+        grids = [*map(_comparison_grid, comparisons), *map(_grid, summaries)]
+        body = [line for grid in grids for line in (f"### {grid.title}", "", *_markdown_lines(grid), "")]
+    else:
+        body = [*_markdown_lines(_grid(summaries[0])), ""]
+    return "\n".join([*body, *(f"* {_markdown(note)}" for note in notes(summaries)), ""])
+
+
+def _markdown_lines(grid: _Grid) -> list[str]:
+    def bold(row: int, column: int) -> bool:
+        return (row, column) in grid.best if grid.best else row == -1
+
+    def line(index: int, cells: tuple[str, ...]) -> str:
+        texts = [_markdown(cells[0]), *cells[1:]]
+        return "| " + " | ".join(f"**{t}**" if bold(index, at) else t for at, t in enumerate(texts)) + " |"
+
+    return [
         "| " + " | ".join(grid.header) + " |",
         "| :-- |" + " --: |" * (len(grid.header) - 1),
-        *("| " + " | ".join([_markdown(row[0]), *row[1:]]) + " |" for row in grid.rows),
-        "| " + " | ".join(f"**{cell}**" for cell in grid.mean) + " |",
+        *(line(index, row) for index, row in enumerate(grid.rows)),
+        line(-1, grid.mean),
     ]
-    return "\n".join([*lines, "", *(f"* {_markdown(note)}" for note in notes(summary)), ""])
 
 
 def write_markdown(root: Location) -> Location:
@@ -133,22 +217,26 @@ def write_markdown(root: Location) -> Location:
     return target
 
 
-def records(summary: Summary) -> list[dict[str, object]]:
-    """One flat mapping a category, ready for JSON: fractions, not percentages; None = not defined."""
+def records(summaries: Sequence[Summary]) -> list[dict[str, object]]:
+    """One flat mapping an objective and category, ready for JSON: fractions, not percentages; None = not defined."""
     rows = []
-    for category in summary.categories:
-        row: dict[str, object] = {
-            "category": category.category,
-            "seeds_done": sum(run.done for run in category.runs),
-            "seeds": len(summary.seeds),
-        }
-        for metric in METRICS:
-            row[metric.key] = category.metrics[metric.key].mean
-            row[f"{metric.key}_std"] = category.metrics[metric.key].std
-        row |= {"image_auroc_low": category.low, "image_auroc_high": category.high}
-        row |= {name: span[1] if (span := category.counts[name]) else None for name in _COUNTS}
-        row["failures"] = [{"seed": run.seed, "status": run.status, "reason": run.reason} for run in category.failures]
-        rows.append(row)
+    for summary in summaries:
+        for category in summary.categories:
+            row: dict[str, object] = {
+                "category": category.category,
+                "objective": summary.objective,
+                "seeds_done": sum(run.done for run in category.runs),
+                "seeds": len(summary.seeds),
+            }
+            for metric in METRICS:
+                row[metric.key] = category.metrics[metric.key].mean
+                row[f"{metric.key}_std"] = category.metrics[metric.key].std
+            row |= {"image_auroc_low": category.low, "image_auroc_high": category.high}
+            row |= {name: span[1] if (span := category.counts[name]) else None for name in _COUNTS}
+            row["failures"] = [
+                {"seed": run.seed, "status": run.status, "reason": run.reason} for run in category.failures
+            ]
+            rows.append(row)
     return rows
 
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
+from raysuite.config import FILLS, OBJECTIVES, SHAPES
 from raysuite.runs import Run
 from raysuite.settings import preset
 
@@ -53,6 +54,38 @@ def test_unknown_setting_is_named_with_the_nearest(small_benchmark: Path, tmp_pa
 def test_impossible_values_are_usage_errors(small_benchmark: Path, tmp_path: Path, word: str) -> None:
     result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--set", word)
     assert_one_sentence(result, 2, word.partition("=")[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--image-size", "100"], ["data.image_size", "100", "multiple of 8", "96"]),
+        (["--image-size", "64", "--set", "model.dilations=[1,16]"], ["data.image_size", "136 or more", "dilations"]),
+        (["--set", "objective.repair_weight=1.2"], ["objective.repair_weight", "from 0 to 1"]),
+        (["--set", "objective.repair_weight=-0.1"], ["objective.repair_weight", "from 0 to 1"]),
+        ([f"--set=corruption.shapes.{shape}.weight=0" for shape in SHAPES], ["corruption.shapes", *SHAPES]),
+        ([f"--set=corruption.fills.{fill}.weight=0" for fill in FILLS], ["corruption.fills", *FILLS]),
+        (["--set", "objective.kind=plain"], ["model.skip", "objective.kind=plain", "--objective plain"]),
+        (["--objective", "contractive", "--set", "training.precision=bfloat16"], ["training.precision", "contractive"]),
+        (["--set", "objective.kind=nonsense"], ["objective.kind", "nonsense", *OBJECTIVES]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_impossible_combinations_name_the_setting_and_what_it_may_be(
+    small_benchmark: Path, tmp_path: Path, words: list[str], names: list[str]
+) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", *words)
+    assert_one_sentence(result, 2, *names)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["benchmark", "train"])
+def test_unknown_objective_is_refused_with_those_there_are(small_benchmark: Path, tmp_path: Path, command: str) -> None:
+    result = call(command, small_benchmark, "--run", tmp_path / "run", "--objective", "nonsense")
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in ("--objective", "nonsense", *OBJECTIVES))
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_folder_of_another_configuration_is_refused(small_benchmark: Path, tmp_path: Path) -> None:

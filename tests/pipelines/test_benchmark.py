@@ -134,6 +134,41 @@ def test_lost_evaluation_is_done_again_without_training(finished: tuple[Request,
     assert len(rows) == 3
 
 
+def test_further_objectives_join_the_run_and_what_is_done_is_kept(
+    finished: tuple[Request, list[Event]], tmp_path: Path
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished[0].run, root)
+    before = {path: path.stat().st_mtime_ns for path in (root / "weave" / "seed-0").rglob("*")}
+    wider = replace(finished[0], run=str(root), categories=("weave",), objectives=("filter", "plain"))
+    events: list[Event] = []
+    _, rows = benchmark(wider, events.append)
+    assert {event.subject for event in events if event.stage == "train" and event.subject} == {"weave seed 0 plain"}
+    assert {path: path.stat().st_mtime_ns for path in (root / "weave" / "seed-0").rglob("*")} == before
+    done = [(row["category"], row["objective"]) for row in rows if row["status"] == "done"]
+    assert done == [("flange", "filter"), ("weave", "filter"), ("weave", "plain")]
+    assert pq.read_table(root / "metrics.parquet")["objective"].to_pylist() == [row["objective"] for row in rows]
+
+    detector = json.loads((root / "weave" / "seed-0-plain" / "detector" / "detector.json").read_text())
+    assert detector["provenance"]["objective"] == "plain"
+    assert detector["model"]["skip"] == "none"
+    scores = {
+        name: pq.read_table(root / "weave" / name / "scores.parquet").to_pylist() for name in ("seed-0", "seed-0-plain")
+    }
+    ids = [[row["id"] for row in rows] for rows in scores.values()]
+    assert ids[0] == ids[1], "both scored the same images"
+    assert scores["seed-0"] != scores["seed-0-plain"]
+    assert "Image AUROC by objective" in (root / "metrics.md").read_text()
+
+
+def test_objective_that_the_settings_forbid_is_refused_before_anything_is_written(tmp_path: Path, data: Path) -> None:
+    config = with_words(preset("tiny"), [*WORDS, "model.bottleneck=4"])
+    request = Request(run=str(tmp_path / "run"), data=str(data), config=config, objectives=("filter", "nonsense"))
+    with pytest.raises(ConfigError, match=r"objective\.kind.*nonsense"):
+        train(request, lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
 def test_other_settings_in_the_same_run_folder_are_refused_with_both_values(
     finished: tuple[Request, list[Event]],
 ) -> None:

@@ -23,3 +23,10 @@ def small_page(small_run: Location) -> str:
 def fresh_run(tmp_path: Path) -> Location:
     """The same, to be damaged."""
     return write_run_folder(Location.of(tmp_path / "fresh"))
+
+
+@pytest.fixture(scope="session")
+def compared_run(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    """The same categories with three objectives. Not to be changed."""
+    root = Location.of(tmp_path_factory.mktemp("runs") / "compared")
+    return write_run_folder(root, objectives=("filter", "plain", "denoise"), gallery=1)

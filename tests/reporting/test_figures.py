@@ -13,7 +13,7 @@ KINDS = {kind.key: kind for kind in figures.CURVES}
 
 def scored(*values: tuple[float | None, int | None], threshold: float | None = None) -> SeedResult:
     scores = tuple(Score(f"{i}.png", None, label, value, None, None) for i, (value, label) in enumerate(values))
-    return SeedResult("a", 0, "done", scores=scores, values={"threshold": threshold})
+    return SeedResult("a", 0, "filter", "done", scores=scores, values={"threshold": threshold})
 
 
 def test_a_curve_has_a_line_a_seed_from_end_to_end(small_run):
@@ -82,12 +82,12 @@ def test_many_images_keep_their_extremes_in_the_strip():
 
 def test_a_loss_that_broke_leaves_only_its_sound_steps():
     loss = np.array([1.0, 0.5, math.nan, math.inf, 0.0])
-    run = SeedResult("a", 0, "failed", history={"step": np.arange(5.0), "loss": loss})
+    run = SeedResult("a", 0, "filter", "failed", history={"step": np.arange(5.0), "loss": loss})
     assert list(figures.training_figure([run]).data[0].y) == [1.0, 0.5]
 
 
 def test_overview_ranks_by_image_auroc_and_skips_failed_categories(small_run):
-    summary = summarise(load_results(small_run))
+    (summary,) = summarise(load_results(small_run))
     axis = figures.overview_figure(summary).layout.yaxis
     assert set(axis.ticktext) == {"carpet", "leather", "screw"}
     assert axis.ticktext[-1] == "screw"

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 
+import pyarrow as pa
 import pytest
 
 from raysuite.reporting.definitions import METRICS
@@ -84,7 +85,7 @@ def test_sections_come_in_their_order(page):
 
 
 def test_table_values_are_the_metrics(page, small_run):
-    summary = summarise(load_results(small_run))
+    (summary,) = summarise(load_results(small_run))
     for category in summary.categories:
         row = page.row(category.category)
         for metric, cell in zip(METRICS, row[1:], strict=False):
@@ -100,6 +101,10 @@ def test_what_failed_is_said_first_and_the_mean_is_marked(page):
     assert "over 3 of 4 categories × 2 seeds" in verdict
     assert "toothbrush : seeds 0, 1: failed: the loss is no longer a number" in verdict
     assert "Fewer than three seeds" in verdict
+
+
+def test_the_command_that_made_the_run_is_said(page):
+    assert "Made by raysuite benchmark data --run runs/demo" in page.visible
 
 
 def test_undefined_is_never_a_number(page):
@@ -139,8 +144,6 @@ def test_hostile_names_stay_text_inside_charts(hostile):
 
 
 def test_pictures_that_are_not_pictures_are_left_out(fresh_run):
-    import pyarrow as pa
-
     where = fresh_run / "screw/seed-0/gallery.parquet"
     table = where.read_table()
     svg = pa.array([b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"] * len(table))
@@ -193,3 +196,54 @@ def test_gallery_says_on_which_side_of_the_threshold_an_image_fell() -> None:
     assert [verdict("miss", 0.5), verdict("miss", 2.0)] == ["missed", "caught"]
     assert [verdict("false_alarm", 0.5), verdict("false_alarm", 2.0)] == ["passed", "false alarm"]
     assert verdict("miss", None) == ""
+
+
+@pytest.fixture(scope="module")
+def compared(compared_run) -> Page:
+    return Page(render_report(compared_run))
+
+
+def test_objectives_are_compared_above_the_details(compared):
+    assert compared.unbalanced == []
+    sections = [attributes["id"] for tag, attributes in compared.tags if tag == "section"]
+    assert sections[:4] == ["verdict", "comparison", "results", "curves"]
+    assert compared.visible.count("with objective filter") >= 2, "the verdict and the results say whose they are"
+    assert "toothbrush , plain: seeds 0, 1: failed" in compared.visible
+
+
+def test_compared_values_are_the_metrics_and_the_best_is_bold(compared, compared_run):
+    summaries = summarise(load_results(compared_run))
+    expected = ["carpet", *(mean_std(summary.of("carpet").metrics["image_auroc"]) for summary in summaries)]
+    assert compared.row("carpet") == expected
+    assert compared.row("toothbrush") == ["toothbrush", "failed", "failed", "failed"]
+    best = [attributes for tag, attributes in compared.tags if tag == "td" and attributes.get("class") == "best"]
+    assert len(best) >= 3 * 2
+
+
+def test_pictures_and_charts_are_those_of_the_own_objective_alone(compared, page):
+    assert "Curves, scores, training and gallery are those of objective filter" in compared.visible
+    assert len(compared.figures()) == len(page.figures())
+    assert "Results with objective plain" in compared.visible
+
+
+def test_one_objective_looks_as_if_there_were_no_others(page):
+    assert "comparison" not in {attributes.get("id") for _, attributes in page.tags}
+    assert "with objective" not in page.visible
+
+
+def test_a_category_without_the_own_objective_is_shown_with_another(tmp_path):
+    root = write_run_folder(Location.of(tmp_path / "r"), [FakeCategory("carpet")], seeds=(0,))
+    table = (root / "metrics.parquet").read_table()
+    write_run_folder(root, [FakeCategory("wood")], seeds=(0,), objectives=("plain",))
+    (root / "metrics.parquet").write_table(pa.concat_tables([table, (root / "metrics.parquet").read_table()]))
+    visible = Page(render_report(root)).visible
+    assert "carpet · filter" in visible
+    assert "wood · plain" in visible
+    assert "Mean over the 0 of 2 categories that every objective has." in visible
+
+
+def test_synthetic_validation_is_named_as_what_it_is(page):
+    heads = next(row for row in page.rows if "Objective" in row)
+    cells = next(row for row in page.rows if row[:3] == ["carpet", "filter", "0"])
+    assert cells[heads.index("Synthetic validation")] == "0.9000"
+    assert "Synthetic validation" in page.visible[page.visible.index("What the figures mean") :]

@@ -12,7 +12,7 @@ from raysuite.storage import Location
 def test_every_category_and_seed_is_loaded(small_run):
     results = load_results(small_run)
     assert results.categories == ("carpet", "leather", "screw", "toothbrush")
-    assert results.seeds == (0, 1)
+    assert results.objectives == ("filter",)
     assert [(run.seed, run.done) for run in results.of("carpet")] == [(0, True), (1, True)]
     assert results.problems == ()
 
@@ -90,4 +90,30 @@ def test_a_useless_metrics_table_says_what_to_run(fresh_run, content):
     else:
         (fresh_run / "metrics.parquet").write_bytes(content)
     with pytest.raises(RunError, match="raysuite evaluate"):
+        load_results(fresh_run)
+
+
+def test_every_objective_is_read_from_its_own_folder(compared_run):
+    results = load_results(compared_run)
+    assert results.objectives == ("filter", "plain", "denoise")
+    assert [(run.objective, run.seed) for run in results.of("carpet")] == [
+        ("filter", 0), ("filter", 1), ("plain", 0), ("plain", 1), ("denoise", 0), ("denoise", 1)
+    ]  # fmt: skip
+    own, other = results.of("carpet")[0], results.of("carpet")[2]
+    assert [score.id for score in own.scores] == [score.id for score in other.scores]
+    assert own.scores != other.scores
+
+
+def test_a_member_of_another_objective_without_metrics_is_not_forgotten(fresh_run):
+    (fresh_run / "carpet/seed-0-sparse/status.json").write_text(json.dumps({"state": "failed", "reason": "NaN"}))
+    results = load_results(fresh_run)
+    assert results.objectives == ("filter", "sparse")
+    assert [(run.objective, run.reason) for run in results.of("carpet")][-1] == ("sparse", "NaN")
+
+
+def test_an_objective_from_the_future_is_refused_by_name(fresh_run):
+    table = (fresh_run / "metrics.parquet").read_table()
+    column = pa.array(["diffusion"] * len(table))
+    (fresh_run / "metrics.parquet").write_table(table.drop(["objective"]).append_column("objective", column))
+    with pytest.raises(RunError, match="'diffusion'"):
         load_results(fresh_run)

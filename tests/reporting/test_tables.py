@@ -1,5 +1,6 @@
 import io
 import json
+import re
 
 from rich.console import Console
 
@@ -81,7 +82,7 @@ def test_rich_table_shows_the_same_cells(small_run):
     summary = summarise(load_results(small_run))
     out = io.StringIO()
     Console(file=out, width=240, color_system=None).print(rich_table(summary))
-    assert mean_std(summary.categories[0].metrics["aupro"]) in out.getvalue()
+    assert mean_std(summary[0].categories[0].metrics["aupro"]) in out.getvalue()
 
 
 def test_records_are_json_with_null_for_undefined(small_run):
@@ -97,3 +98,44 @@ def test_markdown_is_written_into_the_run(fresh_run):
     written = write_markdown(fresh_run)
     assert written.path == (fresh_run / "metrics.md").path
     assert written.read_text().startswith("| Category | Image AUROC |")
+
+
+def test_several_objectives_are_set_side_by_side(compared_run):
+    summaries = summarise(load_results(compared_run))
+    text = plain_table(summaries)
+    lines = text.splitlines()
+    start = lines.index("Image AUROC by objective")
+    assert lines[start + 1].split() == ["Category", "filter", "plain", "denoise"]
+    carpet = next(line for line in lines[start:] if line.startswith("carpet"))
+    for summary in summaries:
+        assert mean_std(summary.of("carpet").metrics["image_auroc"]) in carpet
+        assert f"Objective {summary.objective}" in lines
+    assert "toothbrush, plain, seeds 0, 1: failed" in text
+
+
+def test_the_best_of_a_row_is_marked_in_every_form(compared_run):
+    summaries = summarise(load_results(compared_run))
+    best = mean_std(summaries[0].of("screw").metrics["aupro"])
+    assert f"{best} *" in plain_table(summaries)
+    assert f"| **{best}** |" in markdown_table(summaries)
+    out = io.StringIO()
+    Console(file=out, width=240, color_system="standard", force_terminal=True).print(rich_table(summaries))
+    assert re.search(rf"\x1b\[1m *{re.escape(best)} *\x1b\[0m", out.getvalue())
+
+
+def test_markdown_compares_before_it_goes_into_detail(compared_run):
+    titles = [
+        line.removeprefix("### ")
+        for line in markdown_table(summarise(load_results(compared_run))).splitlines()
+        if line.startswith("#")
+    ]
+    assert titles == [
+        "Image AUROC by objective", "Pixel AUROC by objective", "AUPRO by objective",
+        "Objective filter", "Objective plain", "Objective denoise",
+    ]  # fmt: skip
+
+
+def test_records_have_a_mapping_an_objective_and_category(compared_run):
+    rows = records(summarise(load_results(compared_run)))
+    assert len({(row["category"], row["objective"]) for row in rows}) == len(rows) == 12
+    assert [row["objective"] for row in rows[:4]] == ["filter"] * 4
