@@ -10,6 +10,7 @@ from raysuite.config import Config
 from raysuite.datasets.layouts import find_entries
 from raysuite.datasets.shards import Manifest
 from raysuite.errors import DatasetError, RunError
+from raysuite.locks import owned
 from raysuite.pipelines.evaluation import evaluate_all
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.outcome import write_metrics
@@ -61,10 +62,11 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
     Raises:
         ConfigError: The run folder belongs to another configuration.
         DatasetError: The data set cannot be used.
+        RunError: Another command works on the run folder.
         ClusterError: Ray cannot be reached.
     """
     run, members, listing = _prepare(request)
-    with ray_session(request.address, worker_logs=request.worker_logs):
+    with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
         return run, train_all(run, members, on_event, request.workers_per_category)
@@ -73,7 +75,7 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
 def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
     """Shard, train, evaluate and report; returns the run and the rows of its metrics. Raises as `train` does."""
     run, members, listing = _prepare(request)
-    with ray_session(request.address, worker_logs=request.worker_logs):
+    with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
         train_all(run, members, on_event, request.workers_per_category)
@@ -85,17 +87,18 @@ def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs
     """Evaluate what is trained in a run folder; returns the rows of its metrics.
 
     Raises:
-        RunError: There is no run folder, or nothing in it is trained.
+        RunError: There is no run folder, nothing in it is trained, or another command works on it.
         ClusterError: Ray cannot be reached.
     """
     run = Run.open(where)
     members = run.members()
     if not any(member.is_trained for member in members):
         raise RunError(f"nothing is trained in {where}; run raysuite train or raysuite benchmark first")
-    if any(member.is_trained and not member.is_evaluated for member in members):
-        with ray_session(address, worker_logs=worker_logs):
-            evaluate_all(run, members, on_event)
-    return write_metrics(run)
+    with owned(run.root):
+        if any(member.is_trained and not member.is_evaluated for member in members):
+            with ray_session(address, worker_logs=worker_logs):
+                evaluate_all(run, members, on_event)
+        return write_metrics(run)
 
 
 def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
