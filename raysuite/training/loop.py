@@ -95,7 +95,6 @@ def train(
     checkpoints = Checkpoints(checkpoint, config, seed, images_NCHW, device.type) if checkpoint else None
     images_NCHW = images_NCHW.to(device)
     crop = config.data.crop_size or config.data.image_size
-    crop -= crop % config.model.stride
     augmentation = choose_augmentation(config.augmentation, images_NCHW, crop)
     net = build(config.model, seed).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     synchronise_batch_norm(net)
@@ -117,6 +116,9 @@ def train(
     forward = in_precision(module, precision)
     if checkpoints is not None:
         checkpoints.restore(state)
+        if rank() > 0:
+            # The sums in a checkpoint are those of all workers: one alone goes on with them.
+            state.sums.zero_()
         if not agree(state.step):
             raise TrainingError(
                 f"the workers do not read the same checkpoint in {checkpoints.where}; let them share it"
@@ -170,8 +172,11 @@ def train(
             if not state.is_finite():
                 raise stop("the weights are no longer numbers")
             state.seconds = time.perf_counter() - start
-            if checkpoints is not None and rank() == 0:
-                checkpoints.save(state)
+            if checkpoints is not None:
+                summed = total(state.sums)
+                state.sums.copy_(summed if rank() == 0 else torch.zeros_like(summed))
+                if rank() == 0:
+                    checkpoints.save(state)
     # A net of its own, without what was hooked or put into the one that was trained.
     final = build(config.model, seed).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     final.load_state_dict(averaged.net.state_dict())

@@ -106,12 +106,28 @@ def go_on_both(number, folder):
         train(short, stripes(), seed=1, device=CPU, checkpoint=apart)
 
 
+def stop_and_go_on_both(number, folder):
+    """Stopped at step 10, gone on with from step 8: in the middle of a line of the history, which has 5 steps."""
+
+    def stop(line):
+        if line.step == 10:
+            raise KeyboardInterrupt
+
+    where = Location.of(f"{folder}/stopped")
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIGS["filter"], stripes(), seed=1, device=CPU, checkpoint=where, on_progress=stop)
+    dist.barrier()
+    again = train(CONFIGS["filter"], stripes(), seed=1, device=CPU, checkpoint=where)
+    assert again.resumed_at == 8
+    safetensors.torch.save_file({"answers": answers(again), "history": lines(again)}, f"{folder}/resumed-{number}")
+
+
 def join(number, port, folder):
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("gloo", rank=number, world_size=2)
     try:
-        for work in (train_both, normalise_both, refuse_both, go_on_both):
+        for work in (train_both, normalise_both, refuse_both, go_on_both, stop_and_go_on_both):
             work(number, folder)
     finally:
         dist.destroy_process_group()
@@ -152,6 +168,12 @@ def test_two_workers_train_the_net_that_one_would(folder, name):
     for found in (first, second):
         assert found["history"].numpy() == pytest.approx(lines(alone).numpy(), rel=2e-3, abs=1e-6)
         assert float((found["answers"] - answers(alone)).abs().max()) < 0.01
+
+
+def test_stopped_workers_go_on_with_what_all_of_them_had(folder):
+    for undisturbed, resumed in zip(both(folder, "filter"), both(folder, "resumed"), strict=True):
+        assert torch.equal(resumed["answers"], undisturbed["answers"])
+        assert resumed["history"].numpy() == pytest.approx(undisturbed["history"].numpy(), rel=1e-5)
 
 
 def test_global_batch_norm_is_batch_norm_of_all_images(folder):
