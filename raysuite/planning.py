@@ -1,67 +1,240 @@
-"""What fits where: how many trainings run at once, and what each is given. Pure arithmetic on a cluster's resources."""
+"""What fits where, and when: packs trainings on a cluster's nodes, longest first. Pure arithmetic, no Ray.
+
+A training is a gang of equal workers that start together and may lie on several nodes. All trainings of a run need the
+same, so a gang that does not fit now is waited for: nothing shorter could take its place. `Planner` is asked again and
+again, with the nodes of that moment; the fleet, its simulation (``benchmarks/fleet.py``) and ``--dry-run`` all ask it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raysuite.errors import ClusterError
+
+# More threads were not faster: on a CPU the net's layers are too small, beside a GPU they only prepare batches.
+MOST_CPUS, MOST_CPUS_BESIDE_A_GPU = 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of the cluster: its name, and its CPUs and GPUs in all."""
+
+    name: str
+    cpus: int
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: its name, and its length by estimate, in any unit that is the same for all."""
+
+    key: str
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one training takes.
+
+    Attributes:
+        workers: Its workers, which start together.
+        cpus: CPUs of each worker.
+        gpus: Share of one GPU of each worker, above 0 and at most 1; 0 on CPUs alone.
+    """
+
+    workers: int
+    cpus: int
+    gpus: float
+
+    @property
+    def a_gpu(self) -> int:
+        """Workers that share one GPU; 0 on CPUs alone."""
+        # Thirds and tenths must not lose a place to rounding.
+        return int(1 / self.gpus + 1e-9) if self.gpus else 0
+
+    def places(self, node: Node, cpus: int = 0, on_gpus: int = 0) -> int:
+        """How many of these workers a node holds, if ``cpus`` of it are taken, and ``on_gpus`` workers use its GPUs."""
+        places = max(0, node.cpus - cpus) // self.cpus
+        return min(places, max(0, node.gpus * self.a_gpu - on_gpus)) if self.gpus else places
+
+    def words(self) -> str:
+        """Such as ``2 workers of 1 GPU and 4 CPUs``."""
+        each = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
+        if self.gpus:
+            each = f"{self.gpus:g} GPU and {each}"
+        return f"{self.workers} workers of {each}" if self.workers > 1 else each
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A training that has its place: what it takes, and how many of its workers lie on which node."""
+
+    job: Job
+    need: Need
+    where: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How trainings are placed.
+    """What is going to happen, on the nodes of this moment.
 
     Attributes:
-        runs: Trainings to do.
+        order: All trainings, the first to start first.
         at_once: How many go on at the same time.
-        cpus: CPUs for each worker.
-        gpus: GPUs for each worker, 0 or 1.
-        workers: Workers of each training.
+        need: What each takes.
+        nodes: The cluster.
     """
 
-    runs: int
+    order: tuple[Job, ...]
     at_once: int
-    cpus: int
-    gpus: int
-    workers: int = 1
+    need: Need
+    nodes: tuple[Node, ...]
 
     def sentence(self) -> str:
         """The plan in words."""
-        if self.gpus:
-            each = f"1 GPU and {self.cpus} CPU{'s' if self.cpus > 1 else ''}"
-        else:
-            each = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
-        if self.workers > 1:
-            each = f"{self.workers} workers of {each}"
-        return f"{self.runs} training{'s' if self.runs != 1 else ''}, {self.at_once} at once, {each} each"
+        runs = len(self.order)
+        return f"{runs} training{'s' if runs != 1 else ''}, {self.at_once} at once, {self.need.words()} each"
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The plan for machines; ``length`` is each training's share of all work."""
+        total = sum(job.length for job in self.order) or 1.0
+        return {
+            "runs": len(self.order),
+            "at_once": self.at_once,
+            "each": {"workers": self.need.workers, "cpus": self.need.cpus, "gpus": self.need.gpus},
+            "nodes": [
+                {"name": node.name, "cpus": node.cpus, "gpus": node.gpus, "workers": self.need.places(node)}
+                for node in self.nodes
+            ],
+            "order": [
+                {"run": job.key, "length": job.length / total, "starts": "now" if index < self.at_once else "waits"}
+                for index, job in enumerate(self.order)
+            ],
+        }
 
 
-def plan_trainings(runs: int, cpus: float, gpus: float, workers: int = 1) -> Plan:
-    """Place equal trainings.
-
-    With GPUs, each worker gets one. Without, as many go on at once as there are CPUs, so that their start-ups
-    overlap, which take longer than a small training; CPUs left over are shared out, up to eight each.
+def choose_need(nodes: Sequence[Node], runs: int, workers: int = 1, gpus: float = 0.0) -> Need:
+    """What each of equal trainings is given: CPUs that no other training could use are shared out.
 
     Args:
-        runs: How many trainings there are.
-        cpus: CPUs of the cluster.
-        gpus: GPUs of the cluster.
-        workers: Workers of each training.
+        nodes: The cluster.
+        runs: Trainings that are not finished.
+        workers: Workers of each.
+        gpus: Share of a GPU for each worker; 0 on CPUs alone.
 
     Raises:
-        ClusterError: The cluster has no CPU, or too few CPUs or GPUs for the workers of one training.
+        ClusterError: The cluster could not hold even one of them.
     """
+    least = Need(workers, 1, gpus)
+    places = sum(least.places(node) for node in nodes)
+    if places < workers:
+        raise ClusterError(_refusal(nodes, least, places))
+    wanted = max(1, min(runs, places // workers)) * workers
+    cpus = MOST_CPUS_BESIDE_A_GPU if gpus else MOST_CPUS
+    while cpus > 1 and sum(Need(workers, cpus, gpus).places(node) for node in nodes) < wanted:
+        cpus -= 1
+    return Need(workers, cpus, gpus)
+
+
+def _refusal(nodes: Sequence[Node], need: Need, places: int) -> str:
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if cpus < 1:
-        raise ClusterError(f"the cluster has {cpus:g} CPUs, a training needs at least 1")
-    whole_cpus, whole_gpus = int(cpus), int(gpus)
-    for amount, name in ((whole_cpus, "CPU"), (whole_gpus or workers, "GPU")):
-        if amount < workers:
+        return f"the cluster has {cpus} CPUs, a training needs at least 1"
+    take, has, remedy = f"{need.workers} CPUs", f"{cpus}", "lower --workers-per-category"
+    if need.gpus and gpus * need.a_gpu < need.workers:
+        take, has = f"{need.workers * need.gpus:g} GPUs", f"{gpus}"
+    elif cpus >= need.workers:
+        take = f"{need.workers * need.gpus:g} GPUs with a CPU each on the same node"
+        has = f"{gpus} GPUs and {cpus} CPUs, but only {places} such places"
+    if need.workers == 1:
+        return f"a training takes {take}, the cluster has {has}"
+    return f"{need.workers} workers for each training take {take}, the cluster has {has}; {remedy}"
+
+
+class Planner:
+    """Says which trainings start now; asked again whenever one has ended, and with the nodes of that moment.
+
+    What a training was given stays as it is; those that wait are given more or less when nodes join or leave. Whether
+    GPUs are used is decided once, so that a run's detectors are comparable.
+
+    Attributes:
+        waiting: Trainings without a place, longest first.
+        placed: Those that go on, by name.
+        need: What the next one is given.
+        lack: Why none can ever start on the nodes of this moment; None if one can.
+    """
+
+    def __init__(self, jobs: Iterable[Job], nodes: Sequence[Node], workers: int = 1, gpu_share: float = 1.0) -> None:
+        """``gpu_share`` is the share of a GPU for each worker, where the cluster has GPUs.
+
+        Raises:
+            ClusterError: The cluster could not hold even one training, or several workers of one would share a GPU.
+        """
+        self.waiting = sorted(jobs, key=lambda job: -job.length)
+        self.placed: dict[str, Placed] = {}
+        self.lack: str | None = None
+        self._nodes = tuple(nodes)
+        self._workers = workers
+        self._gpus = gpu_share if any(node.gpus for node in nodes) else 0.0
+        if workers > 1 and 0 < self._gpus < 1:
             raise ClusterError(
-                f"{workers} workers for each training take {workers} {name}s, the cluster has {amount}; "
-                f"lower --workers-per-category"
+                f"{workers} workers of one training cannot share a GPU, as {gpu_share:g} GPU each asks for; "
+                "take --workers-per-category 1, or leave out --gpu-share"
             )
-    if whole_gpus:
-        at_once = max(1, min(runs, whole_gpus // workers, whole_cpus // workers))
-        return Plan(runs, at_once, max(1, min(4, whole_cpus // (at_once * workers))), 1, workers)
-    each = max(1, min(8, whole_cpus // (max(1, runs) * workers)))
-    return Plan(runs, max(1, min(runs, whole_cpus // (each * workers))), each, 0, workers)
+        self.need = choose_need(nodes, len(self.waiting), workers, self._gpus)
+
+    def plan(self) -> Plan:
+        """What is going to happen to the trainings that wait, if nodes stay as they are."""
+        places = sum(self.need.places(node) for node in self._nodes)
+        at_once = min(len(self.waiting), places // self._workers)
+        return Plan(tuple(self.waiting), at_once, self.need, self._nodes)
+
+    def start(self, nodes: Sequence[Node]) -> list[Placed]:
+        """Place as many waiting trainings as fit now, longest first; they count as going on from here."""
+        if tuple(nodes) != self._nodes:
+            self._nodes = tuple(nodes)
+            try:
+                self.need = choose_need(nodes, len(self.waiting) + len(self.placed), self._workers, self._gpus)
+                self.lack = None
+            except ClusterError as error:
+                self.lack = str(error)
+        if self.lack is not None or not self.waiting:
+            return []
+        free = self._free(nodes)
+        room = sum(free.values())
+        started = []
+        while self.waiting and room >= self._workers:
+            where = []
+            missing = self._workers
+            while missing:
+                # Roomiest first: a gang is split only if no node can hold it, and load is spread over the nodes.
+                name = max(free, key=free.__getitem__)
+                count = min(missing, free[name])
+                where.append((name, count))
+                free[name] -= count
+                missing -= count
+            room -= self._workers
+            placed = Placed(self.waiting.pop(0), self.need, tuple(where))
+            self.placed[placed.job.key] = placed
+            started.append(placed)
+        return started
+
+    def _free(self, nodes: Sequence[Node]) -> dict[str, int]:
+        """Node → workers that it can still hold."""
+        cpus, on_gpus = Counter[str](), Counter[str]()
+        for placed in self.placed.values():
+            for name, count in placed.where:
+                cpus[name] += placed.need.cpus * count
+                on_gpus[name] += count
+        return {node.name: self.need.places(node, cpus[node.name], on_gpus[node.name]) for node in nodes}
+
+    def end(self, key: str) -> Job:
+        """One has ended, well or not: its place is free."""
+        return self.placed.pop(key).job
+
+    def again(self, job: Job) -> None:
+        """One that has ended must be done again, or go on."""
+        self.waiting = sorted([job, *self.waiting], key=lambda job: -job.length)

@@ -7,13 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+import torch
+
+# Not for the public, but what Ray itself counts by (quotas of containers too), and Ray's version is pinned.
+from ray._private.utils import get_num_cpus
 
 from raysuite.errors import ClusterError
+from raysuite.planning import Node
 
 
 def cluster_resources() -> dict[str, float]:
     """What the cluster has in all: name → amount, such as ``CPU`` and ``GPU``."""
     return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+
+
+def cluster_nodes() -> list[Node]:
+    """The nodes that the cluster has at this moment, by name."""
+    return sorted(
+        (
+            Node(node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        ),
+        key=lambda node: node.name,
+    )
+
+
+def this_machine() -> list[Node]:
+    """The one node that Ray would have if it were started here; Ray is not started."""
+    return [Node("this machine", int(get_num_cpus()), torch.cuda.device_count())]
 
 
 @contextmanager

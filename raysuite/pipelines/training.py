@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -16,24 +17,31 @@ import torch
 
 from raysuite import settings
 from raysuite.datasets.decoding import decode_image
-from raysuite.datasets.shards import read_samples
+from raysuite.datasets.shards import Manifest, read_samples
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.preprocessing import choose_size, to_input
 from raysuite.detection.split import split_good
-from raysuite.errors import RaysuiteError, TrainingError
+from raysuite.errors import ClusterError, RaysuiteError, TrainingError
+from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.progress import Board, Event, Listener
-from raysuite.pipelines.session import cluster_resources
-from raysuite.planning import Plan, plan_trainings
+from raysuite.pipelines.session import cluster_nodes
+from raysuite.planning import Need, Planner
 from raysuite.runs import Member, Run
 from raysuite.training.distributed import rank, workers
 from raysuite.training.loop import train
 from raysuite.training.progress import Progress
 
 POLL_SECONDS = 1.0
+# How long a cluster that has lost too many nodes is given to get some back.
+PATIENCE_SECONDS = 600.0
 
 
 def train_all(
-    run: Run, members: Sequence[Member], on_event: Listener = lambda _: None, workers: int = 1
+    run: Run,
+    members: Sequence[Member],
+    on_event: Listener = lambda _: None,
+    workers: int = 1,
+    gpu_share: float = 1.0,
 ) -> list[Member]:
     """Train every member that is not trained yet; returns those that failed, their reasons in their status.
 
@@ -42,24 +50,33 @@ def train_all(
         members: Categories, seeds and objectives.
         on_event: Told of the plan and of every training's progress.
         workers: Workers of each training, which share its batches.
+        gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
+
+    Raises:
+        ClusterError: The cluster cannot hold even one training; or it lost nodes, until it could no longer, and got
+            none back in `PATIENCE_SECONDS`.
     """
     todo = [member for member in members if not member.is_trained]
     if not todo:
         return []
-    resources = cluster_resources()
-    plan = plan_trainings(len(todo), resources.get("CPU", 0), resources.get("GPU", 0), workers)
-    on_event(Event("train", "", 0, len(todo), plan.sentence()))
+    manifest = Manifest.read(run.shards)
+    images = {name: counts["train"] for name, counts in manifest.categories.items()} if manifest else {}
+    planner = Planner(jobs_of(run, todo, images), cluster_nodes(), workers, gpu_share)
+    on_event(Event("train", "", 0, len(todo), planner.plan().sentence()))
     for member in todo:
         # A member that is never reached must not be missing from the results.
         member.set_status("pending")
     board = Board.remote()  # type: ignore[attr-defined]
     failed: list[Member] = []
     running: dict[Future[str | None], Member] = {}
-    waiting = list(todo)
-    while waiting or running:
-        while waiting and len(running) < plan.at_once:
-            member = waiting.pop(0)
-            running[_start(run, member, plan, board)] = member
+    by_key = {member.key: member for member in todo}
+    patient_until: float | None = None
+    while planner.waiting or running:
+        # Asked at every turn: nodes may have joined or left.
+        for placed in planner.start(cluster_nodes()):
+            member = by_key[placed.job.key]
+            running[_start(run, member, placed.need, board)] = member
+        patient_until = _wait_for_nodes(planner, patient_until, on_event) if not running else None
         finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         words = ray.get(board.all.remote())
         for member in running.values():
@@ -67,6 +84,7 @@ def train_all(
                 on_event(_event(run, member, word))
         for future in finished:
             member = running.pop(future)
+            planner.end(member.key)
             steps, reason = run.config.training.steps, future.result()
             if reason is None:
                 seconds = words.get(member.key, {}).get("seconds", 0.0)
@@ -79,12 +97,27 @@ def train_all(
     return failed
 
 
+def _wait_for_nodes(planner: Planner, until: float | None, on_event: Listener) -> float:
+    """Nothing can go on until nodes join: say so; returns the moment (seconds, monotonic) when patience ends."""
+    now = time.monotonic()
+    if until is None:
+        on_event(Event("train", "", 0, 0, f"waits up to {PATIENCE_SECONDS:.0f} s for nodes: {planner.lack}"))
+        return now + PATIENCE_SECONDS
+    if now > until:
+        raise ClusterError(
+            f"{planner.lack}, and no node joined in {PATIENCE_SECONDS:.0f} s; {len(planner.waiting)} trainings are not "
+            "done: give the same command when the cluster has nodes again"
+        )
+    time.sleep(POLL_SECONDS)
+    return until
+
+
 def _event(run: Run, member: Member, word: Mapping[str, float]) -> Event:
     text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
     return Event("train", member.title, word["step"], run.config.training.steps, text)
 
 
-def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | None]:
+def _start(run: Run, member: Member, need: Need, board: Any) -> Future[str | None]:
     """Begin one training in a thread of its own.
 
     The thread is a daemon: Ctrl-C ends the command at once, and with it Ray and all that the thread waits for, where a
@@ -94,7 +127,7 @@ def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | Non
 
     def work() -> None:
         try:
-            future.set_result(_fit(run, member, plan, board))
+            future.set_result(_fit(run, member, need, board))
         except BaseException as error:
             # Raised again where the result is asked for.
             future.set_exception(error)
@@ -103,7 +136,7 @@ def _start(run: Run, member: Member, plan: Plan, board: Any) -> Future[str | Non
     return future
 
 
-def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
+def _fit(run: Run, member: Member, need: Need, board: Any) -> str | None:
     """One training from start to end, in a thread of the driver; the reason if it failed."""
     digest = hashlib.sha256(f"{run.root.uri}|{member.key}".encode()).hexdigest()[:12]
     notes = run.root / ".ray"
@@ -114,13 +147,13 @@ def _fit(run: Run, member: Member, plan: Plan, board: Any) -> str | None:
             "category": member.category,
             "seed": member.seed,
             "objective": member.objective,
-            "threads": plan.cpus,
+            "threads": need.cpus,
             "board": board,
         },
         scaling_config=ray.train.ScalingConfig(
-            num_workers=plan.workers,
-            use_gpu=plan.gpus > 0,
-            resources_per_worker={"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})},
+            num_workers=need.workers,
+            use_gpu=need.gpus > 0,
+            resources_per_worker={"CPU": need.cpus, **({"GPU": need.gpus} if need.gpus else {})},
         ),
         # Ray Train's own notes, removed at the end: what is done is known from the run folder.
         run_config=ray.train.RunConfig(
