@@ -62,6 +62,7 @@ def calibrated(category: Category, trained: Trained, split: Split, detection: De
         trained.net, category=category.name, detection=detection, train_NCHW=good_NCHW[split.train],
         validation_NCHW=good_NCHW[split.validation], held_out_NCHW=good_NCHW[split.held_out],
         device=torch.device("cpu"), seed=seed, provenance={},
+        symmetries=trained.augmentation.flips,
     )  # fmt: skip
 
 

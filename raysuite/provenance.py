@@ -19,7 +19,14 @@ from raysuite.storage import Location
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy", "scikit-learn", "pillow")
 
 
-def record(root: Location, *, arguments: Sequence[str], data: Mapping[str, Any], seeds: Sequence[int]) -> None:
+def record(
+    root: Location,
+    *,
+    arguments: Sequence[str],
+    data: Mapping[str, Any],
+    seeds: Sequence[int],
+    objectives: Sequence[str],
+) -> None:
     """Write ``provenance.json``, adding this command to those that the run folder has seen before.
 
     Args:
@@ -27,6 +34,7 @@ def record(root: Location, *, arguments: Sequence[str], data: Mapping[str, Any],
         arguments: The command's words after ``raysuite``.
         data: Fingerprint and counts of the data set.
         seeds: Seeds asked for.
+        objectives: Kinds of objective asked for.
     """
     file = root / "provenance.json"
     before = json.loads(file.read_text()) if file.is_file() else {}
@@ -38,6 +46,7 @@ def record(root: Location, *, arguments: Sequence[str], data: Mapping[str, Any],
         "hardware": hardware(),
         "data": dict(data),
         "seeds": sorted({*before.get("seeds", []), *seeds}),
+        "objectives": sorted({*before.get("objectives", []), *objectives}),
         "commands": [*before.get("commands", []), command],
     }
     file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")

@@ -14,8 +14,10 @@ def read(folder):
 
 def test_commands_and_seeds_accumulate(tmp_path):
     root = Location.of(tmp_path)
-    provenance.record(root, arguments=["train", "my data", "--seed", "1"], data={"fingerprint": "a"}, seeds=[1])
-    provenance.record(root, arguments=["train", "größe"], data={"fingerprint": "b"}, seeds=[0, 1])
+    provenance.record(
+        root, arguments=["train", "my data", "--seed", "1"], data={"fingerprint": "a"}, seeds=[1], objectives=["filter"]
+    )
+    provenance.record(root, arguments=["train", "größe"], data={"fingerprint": "b"}, seeds=[0, 1], objectives=["plain"])
     card = read(tmp_path)
     assert [c["command"] for c in card["commands"]] == [
         "raysuite train 'my data' --seed 1",
@@ -23,11 +25,12 @@ def test_commands_and_seeds_accumulate(tmp_path):
     ]
     assert all(c["at"].endswith("+00:00") for c in card["commands"])
     assert card["seeds"] == [0, 1]
+    assert card["objectives"] == ["filter", "plain"]
     assert card["data"] == {"fingerprint": "b"}
 
 
 def test_the_card_says_what_it_ran_on(tmp_path):
-    provenance.record(Location.of(tmp_path), arguments=[], data={}, seeds=[])
+    provenance.record(Location.of(tmp_path), arguments=[], data={}, seeds=[], objectives=[])
     card = read(tmp_path)
     assert card["raysuite"] == __version__
     assert card["versions"]["torch"]
@@ -38,7 +41,7 @@ def test_the_card_says_what_it_ran_on(tmp_path):
 def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "raysuite" / "provenance.py"))
     assert provenance.git_state() is None
-    provenance.record(Location.of(tmp_path), arguments=["train"], data={}, seeds=[0])
+    provenance.record(Location.of(tmp_path), arguments=["train"], data={}, seeds=[0], objectives=[])
     assert read(tmp_path)["git"] is None
 
 

@@ -64,8 +64,10 @@ def calibrate(
     size = (int(held_out_NCHW.shape[2]), int(held_out_NCHW.shape[3]))
     ones = torch.ones(size, device=device)
     raw = Detector(category, size, net, detection, ones, ones, 0.0, tuple(symmetries)).to(device)
+    # Spread over all of them: files are often sorted by day or batch.
+    picks = torch.linspace(0, len(train_NCHW) - 1, min(MOST_IMAGES, len(train_NCHW))).long()
     usual = usual_errors(
-        (raw.error(batch) for batch in torch.split(train_NCHW[:MOST_IMAGES], BATCH)), filters_to_try(detection)
+        (raw.error(batch) for batch in torch.split(train_NCHW[picks], BATCH)), filters_to_try(detection)
     )
     trial = hold_trial(raw.error, validation_NCHW, seed)
     selection: dict[str, Any] = {}

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysuite import provenance
 from raysuite.config import Config
+from raysuite.datasets.entries import Listing
 from raysuite.datasets.layouts import find_entries
 from raysuite.datasets.shards import Manifest
 from raysuite.errors import DatasetError, RunError
 from raysuite.locks import owned
 from raysuite.pipelines.evaluation import evaluate_all
 from raysuite.pipelines.ingest import shard
+from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.outcome import write_metrics
 from raysuite.pipelines.progress import Event, Listener
-from raysuite.pipelines.session import ray_session
+from raysuite.pipelines.session import cluster_nodes, ray_session, this_machine
 from raysuite.pipelines.training import train_all
+from raysuite.planning import Plan, Planner
 from raysuite.reporting.page import write_report
 from raysuite.reporting.tables import write_markdown
 from raysuite.runs import Member, Run
@@ -38,6 +43,7 @@ class Request:
         seeds: One training each.
         objectives: Kinds of objective, one training each; the config's own if empty.
         workers_per_category: Workers of each training, which share its batches.
+        gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
@@ -51,6 +57,7 @@ class Request:
     seeds: tuple[int, ...] = (0,)
     objectives: tuple[str, ...] = ()
     workers_per_category: int = 1
+    gpu_share: float = 1.0
     address: str | None = None
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
@@ -67,18 +74,43 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
     """
     run, members, listing = _prepare(request)
     with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
+        _refuse_what_never_fits(run, members, request)
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        return run, train_all(run, members, on_event, request.workers_per_category)
+        return run, train_all(run, members, on_event, request.workers_per_category, request.gpu_share)
+
+
+def plan(request: Request) -> Plan | None:
+    """How `train` and `benchmark` would place what is left to train, on the cluster as it is now; None if nothing is.
+
+    Nothing is written, and nothing trained. Without an address Ray is not started: the plan is for this machine.
+
+    Raises:
+        ConfigError: The run folder belongs to another configuration.
+        DatasetError: The data set cannot be used.
+        ClusterError: Ray cannot be reached, or the cluster can never hold a training.
+    """
+    run, members, listing = _prepare(request, write=False)
+    todo = [member for member in members if not member.is_trained]
+    if not todo:
+        return None
+    if request.address is None:
+        nodes = this_machine()
+    else:
+        with ray_session(request.address, worker_logs=request.worker_logs):
+            nodes = cluster_nodes()
+    images = Counter(entry.category for entry in listing.entries if entry.split == "train")
+    return Planner(jobs_of(run, todo, images), nodes, request.workers_per_category, request.gpu_share).plan()
 
 
 def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
     """Shard, train, evaluate and report; returns the run and the rows of its metrics. Raises as `train` does."""
     run, members, listing = _prepare(request)
     with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
+        _refuse_what_never_fits(run, members, request)
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        train_all(run, members, on_event, request.workers_per_category)
+        train_all(run, members, on_event, request.workers_per_category, request.gpu_share)
         evaluate_all(run, members, on_event)
     return run, report(run, on_event)
 
@@ -110,7 +142,7 @@ def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
     return rows
 
 
-def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
+def _prepare(request: Request, *, write: bool = True) -> tuple[Run, list[Member], Listing]:
     """Everything that can be refused is refused here, before Ray is started and before anything is written."""
     listing = find_entries(Location.of(request.data), request.layout, request.categories)
     for category in listing.categories:
@@ -124,7 +156,7 @@ def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
     for kind in objectives:
         if kind != own:
             for_objective(request.config, kind)
-    run = Run.create(request.run, str(listing.root), listing.layout, request.config)
+    run = Run.create(request.run, str(listing.root), listing.layout, request.config, write=write)
     members = [
         run.member(category, seed, kind)
         for category in listing.categories for seed in request.seeds for kind in objectives
@@ -132,6 +164,13 @@ def _prepare(request: Request) -> tuple[Run, list[Member], Any]:
     return run, members, listing
 
 
+def _refuse_what_never_fits(run: Run, members: Sequence[Member], request: Request) -> None:
+    """Before the images are sharded, which takes long."""
+    if todo := [member for member in members if not member.is_trained]:
+        Planner(jobs_of(run, todo, {}), cluster_nodes(), request.workers_per_category, request.gpu_share)
+
+
 def _record(run: Run, request: Request, manifest: Manifest) -> None:
     data = {"fingerprint": manifest.fingerprint, "layout": manifest.layout, "categories": manifest.categories}
-    provenance.record(run.root, arguments=request.arguments, data=data, seeds=request.seeds)
+    objectives = request.objectives or (run.config.objective.kind,)
+    provenance.record(run.root, arguments=request.arguments, data=data, seeds=request.seeds, objectives=objectives)

@@ -49,6 +49,7 @@ _METRICS = pa.schema(
         ("objective", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
+        ("augmentation", pa.string()),
         *(
             (name, pa.float64())
             for name in (
@@ -99,6 +100,7 @@ def write_outcome(
         "objective": member.objective,
         "status": "done",
         "reason": None,
+        "augmentation": card["augmentation"]["summary"],
         "image_auroc": image.auroc,
         "image_ap": image.ap,
         "image_f1_max": image.f1_max,

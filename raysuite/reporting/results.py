@@ -71,6 +71,7 @@ class SeedResult:
         objective: The kind of objective.
         status: ``done``, ``failed``, or what else ``status.json`` says.
         reason: Why it is not done.
+        augmentation: How its images were varied, in words; None = not known.
         values: Metrics, interval bounds, threshold, synthetic validation and seconds; None = not defined.
         counts: The whole numbers of `COUNTS`; None = not known.
         history: Columns of the training history by name, NaN where a value is missing.
@@ -85,6 +86,7 @@ class SeedResult:
     objective: str
     status: str
     reason: str | None = None
+    augmentation: str | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
     counts: Mapping[str, int | None] = field(default_factory=dict)
     history: Mapping[str, Floats] = field(default_factory=dict)
@@ -201,6 +203,7 @@ def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
         objective=str(row["objective"]),
         status=str(row["status"]),
         reason=row.get("reason") or (None if done else _status(folder)[1]),
+        augmentation=row.get("augmentation"),
         values={name: _number(row.get(name)) for name in (*(metric.key for metric in METRICS), *_FLOATS)},
         counts={name: row.get(name) for name in COUNTS},
         history=_history(history),

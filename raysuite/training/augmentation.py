@@ -52,8 +52,8 @@ class Augmentation:
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def as_mapping(self) -> dict[str, Any]:
-        """The decision for JSON."""
-        return {**asdict(self), "flips": list(self.flips)}
+        """The decision for JSON, with its `sentence` as ``summary``."""
+        return {"summary": self.sentence(), **asdict(self), "flips": list(self.flips)}
 
     def sentence(self) -> str:
         """The decision in one line."""

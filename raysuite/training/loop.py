@@ -173,8 +173,8 @@ def train(
                 raise stop("the weights are no longer numbers")
             state.seconds = time.perf_counter() - start
             if checkpoints is not None:
-                summed = total(state.sums)
-                state.sums.copy_(summed if rank() == 0 else torch.zeros_like(summed))
+                everyones = total(state.sums)
+                state.sums.copy_(everyones if rank() == 0 else torch.zeros_like(everyones))
                 if rank() == 0:
                     checkpoints.save(state)
     # A net of its own, without what was hooked or put into the one that was trained.
