@@ -29,8 +29,8 @@ from raysuite.storage import Location
 
 FILE = "owner.json"
 BEAT_SECONDS = 5.0
-STALE_SECONDS = 60.0
-"""Twelve beats: longer than a busy disk or an object store makes one wait, shorter than a person does."""
+STALE_SECONDS = 120.0
+"""Longer than a machine with far too much to do holds up a thread; only what runs on other machines is judged by it."""
 SETTLE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Owner:
         host: Name of the machine that it runs on.
         space: What makes process numbers of that machine comparable: its boot and its process namespace.
         pid: Process number.
+        born: When the process was started, in the system's own count; empty where the system does not tell.
         started: When it began, seconds since 1970.
         heartbeat: When it last said that it lives, seconds since 1970.
     """
@@ -55,6 +56,7 @@ class Owner:
     host: str
     space: str
     pid: int
+    born: str
     started: float
     heartbeat: float
 
@@ -66,8 +68,8 @@ class Owner:
         except (OSError, KeyError):
             # A container may run under a number that has no name.
             user = str(os.getuid())
-        now = time.time()
-        return cls(uuid.uuid4().hex, user, socket.gethostname(), _space(), os.getpid(), now, now)
+        now, pid = time.time(), os.getpid()
+        return cls(uuid.uuid4().hex, user, socket.gethostname(), _space(), pid, _born(pid) or "", now, now)
 
     @classmethod
     def of(cls, root: Location) -> Owner | None:
@@ -87,18 +89,15 @@ class Owner:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still works: its heartbeat is fresh, and its process is there if it can be looked for."""
-        if abs(time.time() - self.heartbeat) > STALE_SECONDS:
-            return False
-        if (self.host, self.space) != (socket.gethostname(), _space()):
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        """Whether it still works: its process is there, if it can be looked for; or else its heartbeat is fresh."""
+        if (self.host, self.space) == (socket.gethostname(), _space()):
+            born = _born(self.pid)
+            if born != self.born:
+                # It is gone, and its number may have been given to another process.
+                return False
+            if born:
+                return True
+        return abs(time.time() - self.heartbeat) <= STALE_SECONDS
 
     def __str__(self) -> str:
         started = datetime.fromtimestamp(self.started).astimezone()
@@ -113,6 +112,22 @@ def _space() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
+
+
+def _born(pid: int) -> str | None:
+    """When a process was started, empty if the system does not tell; None if there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    try:
+        # The name, in brackets, may hold anything; the state follows it, and 19 fields later the start.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return None if fields[0] in "ZX" else fields[19]
 
 
 @contextlib.contextmanager

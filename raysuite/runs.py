@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +46,11 @@ class Member:
         return f"{self.category}/{self.folder.name}"
 
     @property
+    def names(self) -> dict[str, Any]:
+        """Its category, seed and objective."""
+        return {"category": self.category, "seed": self.seed, "objective": self.objective}
+
+    @property
     def title(self) -> str:
         """What people call it: ``grid seed 0``, ``grid seed 0 plain``."""
         return f"{self.category} {self.folder.name.replace('-', ' ')}"
@@ -75,8 +82,19 @@ class Member:
         return read
 
     def set_status(self, state: str, reason: str | None = None, **more: object) -> None:
-        """Record a state: ``training``, ``trained``, ``done`` or ``failed`` with its reason."""
-        (self.folder / "status.json").write_text(json.dumps({"state": state, "reason": reason, **more}) + "\n")
+        """Record a new state: ``pending``, ``training``, ``trained``, ``done`` or ``failed`` with its reason."""
+        card = {"state": state, "reason": reason, "since": time.time(), **more}
+        (self.folder / "status.json").write_text(json.dumps(card) + "\n")
+
+    def progress(self) -> dict[str, Any]:
+        """The last word of its training: step, loss, rate and more; empty if it has not said any."""
+        file = self.folder / "progress.json"
+        read: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        return read
+
+    def set_progress(self, word: Mapping[str, Any]) -> None:
+        """Record the last word of its training, for who looks at the folder, now or after all is over."""
+        (self.folder / "progress.json").write_text(json.dumps(word) + "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +142,10 @@ class Run:
             raise RunError(f"{file} is damaged ({type(error).__name__}: {error}); take another run folder") from error
 
     @classmethod
-    def create(cls, where: str, source: str, layout: str, config: Config) -> Run:
+    def create(cls, where: str, source: str, layout: str, config: Config, *, write: bool = True) -> Run:
         """Make a run folder, or open the one that was made with the same data and settings.
+
+        Without ``write`` nothing is made: the run is what it would be.
 
         Raises:
             ConfigError: The folder belongs to another configuration.
@@ -146,6 +166,8 @@ class Run:
             return there
         if root.is_file() or (root.is_dir() and root.children()):
             raise RunError(f"{where} is not empty and no run folder; take another --run folder")
+        if not write:
+            return cls(root, source, layout, config)
         card = {
             "format": FORMAT_VERSION,
             "source": {"uri": source, "layout": layout},

@@ -96,6 +96,22 @@ def test_an_owner_elsewhere_is_believed_while_its_heartbeat_is_fresh(root: Locat
     assert Owner.of(root) == there
 
 
+def test_an_owner_here_is_believed_as_long_as_its_process_is_there(root: Location) -> None:
+    with another_driver(root) as process:
+        there = Owner.of(root)
+        assert there is not None
+        silent = replace(there, heartbeat=time.time() - 10 * locks.STALE_SECONDS)
+        os.kill(process.pid, signal.SIGSTOP)
+        assert silent.is_alive, "asleep or held up is not dead"
+        reused = replace(silent, born=f"{there.born}0")
+        assert not reused.is_alive, "another process has its number now"
+        process.kill()
+        deadline = time.monotonic() + 60
+        while there.is_alive and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not there.is_alive, "killed, though nobody has waited for it yet"
+
+
 def test_an_owner_elsewhere_that_was_long_not_heard_of_is_taken_over(
     root: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +133,7 @@ def test_a_damaged_file_holds_up_nobody(root: Location, monkeypatch: pytest.Monk
 
 
 def test_of_two_that_take_over_at_once_the_last_one_stays(root: Location, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(root, replace(Owner.here(), heartbeat=0.0))
+    write(root, replace(Owner.here(), host="elsewhere", heartbeat=0.0))
     rival = replace(Owner.here(), host="rival")
     monkeypatch.setattr(locks.time, "sleep", lambda _: write(root, rival))
     with pytest.raises(RunError, match="@rival"), owned(root):

@@ -1,4 +1,5 @@
 import dataclasses
+import time
 
 import pytest
 
@@ -103,8 +104,11 @@ def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
     assert member.status() == {"state": "pending"}
     assert not member.is_trained
     assert not member.is_evaluated
+    before = time.time()
     member.set_status("failed", "too few images", kept=2)
-    assert member.status() == {"state": "failed", "reason": "too few images", "kept": 2}
+    status = member.status()
+    assert before <= status.pop("since") <= time.time()
+    assert status == {"state": "failed", "reason": "too few images", "kept": 2}
     (member.detector / "weights.safetensors").write_bytes(b"")
     assert not member.is_trained, "weights alone are half a detector"
     (member.detector / "detector.json").write_text("{}")
@@ -112,6 +116,15 @@ def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
     (member.folder / "metrics.json").write_text('{"image_auroc": null}')
     assert member.is_evaluated
     assert member.metrics() == {"image_auroc": None}
+
+
+def test_the_last_word_of_a_training_stays(where):
+    member = Run.create(where, "/data", "folders", Config()).member("screw", 3)
+    assert member.progress() == {}
+    for step in (1, 2):
+        member.set_progress({"step": step, "loss": 0.5})
+    assert member.progress() == {"step": 2, "loss": 0.5}
+    assert member.names == {"category": "screw", "seed": 3, "objective": "filter"}
 
 
 def test_members_are_found_in_order_and_nothing_else_is(where, tmp_path):

@@ -13,6 +13,7 @@ from raysuite.cli.data import data
 from raysuite.cli.demo import demo
 from raysuite.cli.model import model
 from raysuite.cli.runs import benchmark, evaluate, report, train
+from raysuite.cli.status import status
 from raysuite.errors import RaysuiteError
 
 INTERRUPTED = 130
@@ -50,7 +51,7 @@ def main(ctx: click.Context, debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
-for command in (demo, benchmark, train, evaluate, report, data, model):
+for command in (demo, benchmark, train, evaluate, report, status, data, model):
     main.add_command(command)
 
 if __name__ == "__main__":

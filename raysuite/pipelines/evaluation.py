@@ -29,6 +29,7 @@ from raysuite.pipelines.outcome import SCORES, write_outcome
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_resources
 from raysuite.runs import Member, Run
+from raysuite.standing import standing_of
 
 BATCH = 16
 
@@ -76,7 +77,8 @@ def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambd
         gallery = ray.get(ray.remote(make_gallery).options(num_cpus=1).remote(run.root.uri, *key, scores))
         write_outcome(member, Detector.load(member.detector), scores, pixels.pop(key, PixelHistograms.empty()), gallery)
         text = f"{len(scores)} images"
-        on_event(Event("evaluate", member.title, len(scores), len(scores), text, "done"))
+        where = standing_of(member, run.config.training.steps, None)
+        on_event(Event("evaluate", member.title, len(scores), len(scores), text, "done", where))
 
     for key in [key for key, count in missing.items() if count == 0]:
         finish(key)

@@ -1,12 +1,25 @@
-"""What is going on, told by workers to the driver through one small actor."""
+"""What is going on: told by workers to the driver through one small actor, and left in the run folder."""
 
 from __future__ import annotations
 
+import logging
+import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+
+from raysuite.config import TrainingConfig
+from raysuite.errors import StorageError
+from raysuite.runs import Member
+from raysuite.standing import Standing
+from raysuite.training.progress import Progress
+
+RECORD_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,7 @@ class Event:
         total: Units in all; 0 if not known.
         text: A sentence, or a few figures.
         state: ``running``, ``done`` or ``failed``.
+        standing: If it is about one member, where that stands now.
     """
 
     stage: str
@@ -28,6 +42,7 @@ class Event:
     total: float
     text: str
     state: str = "running"
+    standing: Standing | None = None
 
 
 Listener = Callable[[Event], None]
@@ -47,3 +62,32 @@ class Board:
     def all(self) -> dict[str, dict[str, Any]]:
         """The last word of everyone."""
         return self._latest
+
+
+class Recorder:
+    """Turns lines of a training's history into words for others, and leaves one in the run folder now and then.
+
+    A folder that cannot be written for a moment does not end a training that goes well.
+    """
+
+    def __init__(self, member: Member, settings: TrainingConfig) -> None:
+        self._member, self._settings = member, settings
+        self._written = -RECORD_SECONDS
+
+    def __call__(self, line: Progress) -> dict[str, Any]:
+        """The line with ``steps`` in all, ``seconds_left``, ``node`` and when it was ``updated``."""
+        images = (self._settings.steps - line.step) * self._settings.batch_size
+        word = {
+            **line.as_row(),
+            "steps": self._settings.steps,
+            "seconds_left": images / max(line.images_per_second, 1e-9),
+            "node": socket.gethostname(),
+            "updated": time.time(),
+        }
+        if line.step == self._settings.steps or time.monotonic() - self._written >= RECORD_SECONDS:
+            self._written = time.monotonic()
+            try:
+                self._member.set_progress(word)
+            except StorageError as error:
+                _log.warning("progress is not recorded: %s", error)
+        return word

@@ -23,10 +23,11 @@ from raysuite.detection.preprocessing import choose_size, to_input
 from raysuite.detection.split import split_good
 from raysuite.errors import ClusterError, RaysuiteError, TrainingError
 from raysuite.pipelines.lengths import jobs_of
-from raysuite.pipelines.progress import Board, Event, Listener
+from raysuite.pipelines.progress import Board, Event, Listener, Recorder
 from raysuite.pipelines.session import cluster_nodes
 from raysuite.planning import Need, Planner
 from raysuite.runs import Member, Run
+from raysuite.standing import Standing, standing_of
 from raysuite.training.distributed import rank, workers
 from raysuite.training.loop import train
 from raysuite.training.progress import Progress
@@ -88,11 +89,13 @@ def train_all(
             steps, reason = run.config.training.steps, future.result()
             if reason is None:
                 seconds = words.get(member.key, {}).get("seconds", 0.0)
-                on_event(Event("train", member.title, steps, steps, f"trained in {seconds:.0f} s", "done"))
+                text, where = f"trained in {seconds:.0f} s", standing_of(member, steps, None)
+                on_event(Event("train", member.title, steps, steps, text, "done", where))
             else:
                 member.set_status("failed", reason)
                 failed.append(member)
-                on_event(Event("train", member.title, 0, steps, reason, "failed"))
+                where = standing_of(member, steps, None)
+                on_event(Event("train", member.title, 0, steps, reason, "failed", where))
     (run.root / ".ray").delete_dir()
     return failed
 
@@ -112,9 +115,10 @@ def _wait_for_nodes(planner: Planner, until: float | None, on_event: Listener) -
     return until
 
 
-def _event(run: Run, member: Member, word: Mapping[str, float]) -> Event:
+def _event(run: Run, member: Member, word: Mapping[str, Any]) -> Event:
     text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
-    return Event("train", member.title, word["step"], run.config.training.steps, text)
+    where = Standing.told(member.names, "training", word)
+    return Event("train", member.title, word["step"], run.config.training.steps, text, standing=where)
 
 
 def _start(run: Run, member: Member, need: Need, board: Any) -> Future[str | None]:
@@ -207,10 +211,13 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
         member.set_status("training")
     images_NCHW = load_training_images(run, member.category)
     split = split_good(len(images_NCHW), config.data, member.seed)
+    record = Recorder(member, config.training)
 
     def tell(progress: Progress) -> None:
-        if board is not None and rank() == 0:
-            board.put.remote(member.key, progress.as_row())
+        if rank() == 0:
+            word = record(progress)
+            if board is not None:
+                board.put.remote(member.key, word)
 
     checkpoint = member.folder / "checkpoint"
     trained = train(

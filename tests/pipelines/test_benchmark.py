@@ -16,9 +16,12 @@ from raysuite.config import Config
 from raysuite.datasets.decoding import decode_image
 from raysuite.detection.detector import Detector
 from raysuite.errors import ConfigError, DatasetError, RunError
+from raysuite.locks import Owner
 from raysuite.pipelines.benchmark import Request, benchmark, evaluate, train
 from raysuite.pipelines.progress import Event
+from raysuite.runs import Run
 from raysuite.settings import preset, with_words
+from raysuite.standing import standings
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -60,7 +63,7 @@ def test_run_folder_holds_what_its_contract_says(finished: tuple[Request, list[E
         names = {path.name for path in (root / category / "seed-0").iterdir()}
         assert names == {
             "detector", "history.parquet", "scores.parquet", "curves.parquet", "gallery.parquet", "metrics.json",
-            "status.json",
+            "status.json", "progress.json",
         }  # fmt: skip
     assert {"config.yaml", "provenance.json", "metrics.parquet", "report.html"} <= {
         path.name for path in root.iterdir()
@@ -75,6 +78,24 @@ def test_category_without_a_readable_image_fails_alone_and_says_why(finished: tu
     assert {name: row["status"] for name, row in rows.items()} == {"weave": "done", "flange": "done", "void": "failed"}
     assert "category void has 0 readable good training images" in rows["void"]["reason"]
     assert rows["void"]["image_auroc"] is None
+
+
+def test_run_that_ended_is_owned_by_nobody_and_keeps_the_last_word_of_each_training(
+    finished: tuple[Request, list[Event]], config: Config
+) -> None:
+    run = Run.open(finished[0].run)
+    assert Owner.of(run.root) is None
+    seen = {member.category: member for member in standings(run, None)}
+    assert {name: member.state for name, member in seen.items()} == {
+        "weave": "done",
+        "flange": "done",
+        "void": "failed",
+    }
+    for name in ("weave", "flange"):
+        last = pq.read_table(Path(finished[0].run) / name / "seed-0" / "history.parquet").to_pylist()[-1]
+        assert (seen[name].step, seen[name].steps) == (last["step"], config.training.steps)
+        assert seen[name].loss == last["loss"]
+    assert seen["void"].step is None
 
 
 def test_every_test_image_is_scored_or_has_an_error(finished: tuple[Request, list[Event]], data: Path) -> None:
