@@ -19,6 +19,7 @@ from raysuite.cli.options import (
     objective_option,
     settings_options,
 )
+from raysuite.planning import Plan
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3
@@ -36,6 +37,18 @@ workers_option = click.option(
     help="Workers that train each detector together; they share training.batch_size, on a GPU each where there are.",
 )
 
+gpu_share_option = click.option(
+    "--gpu-share",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of a GPU for each training, where there are GPUs: with 0.25 four run on each. Their memory must do.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print how the trainings would be placed, and do nothing. Exit code 1: never."
+)
+
 
 @click.command()
 @click.argument("data")
@@ -46,10 +59,12 @@ workers_option = click.option(
 @layout_option
 @settings_options
 @workers_option
+@gpu_share_option
 @address_option
+@dry_run_option
 @json_option
 @click.pass_obj
-def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **given: Any) -> None:
+def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_run: bool, **given: Any) -> None:
     """Shard DATA, train each category, seed and objective, score the test images, and write RUN/report.html.
 
     The same command again does only what is missing. Exit code 3 means that something failed and is listed.
@@ -62,6 +77,9 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **give
     """
     from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415 -- Ray and torch take seconds to import
 
+    if dry_run:
+        show_plan(pipeline.plan(_request(obj, data, run, **given)), as_json=as_json)
+        return
     with Display() as display:
         opened, rows = pipeline.benchmark(_request(obj, data, run, **given), display)
     show_results(opened.root, rows, as_json=as_json)
@@ -76,9 +94,12 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, **give
 @layout_option
 @settings_options
 @workers_option
+@gpu_share_option
 @address_option
+@dry_run_option
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print the plan as JSON.")
 @click.pass_obj
-def train(obj: dict[str, Any], /, data: str, run: str, **given: Any) -> None:
+def train(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_run: bool, **given: Any) -> None:
     """Shard DATA and train each category, seed and objective; detectors are left in RUN.
 
     \b
@@ -87,6 +108,11 @@ def train(obj: dict[str, Any], /, data: str, run: str, **given: Any) -> None:
     """
     from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415
 
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run: train prints no table")
+    if dry_run:
+        show_plan(pipeline.plan(_request(obj, data, run, **given)), as_json=as_json)
+        return
     with Display() as display:
         opened, failed = pipeline.train(_request(obj, data, run, **given), display)
     if failed:
@@ -134,6 +160,25 @@ def report(run: str, as_json: bool) -> None:
     show_results(opened.root, rows, as_json=as_json)
 
 
+def show_plan(plan: Plan | None, *, as_json: bool) -> None:
+    """Print a plan: what each training takes, what the nodes hold, and which starts when."""
+    if as_json:
+        click.echo(json.dumps(plan.as_mapping() if plan else None, indent=2, ensure_ascii=False))
+        return
+    if plan is None:
+        click.echo("Nothing is left to train.")
+        return
+    card = plan.as_mapping()
+    click.echo(f"{plan.sentence()}\n\nNodes")
+    for node in card["nodes"]:
+        workers = node["workers"]
+        holds = f"holds {workers} worker{'s' if workers != 1 else ''}" if workers else "holds no worker of this size"
+        click.echo(f"  {node['name']}: {node['cpus']} CPUs, {node['gpus']} GPUs, {holds}")
+    click.echo("\nIn this order, longest first; the share is of all work, by estimate")
+    for row in card["order"]:
+        click.echo(f"  {row['starts']:<5}  {row['length']:>6.1%}  {row['run']}")
+
+
 def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, reported: bool = True) -> None:
     """Print the table of results, what failed, and where the report is or how to get it; exit code 3 after failures."""
     from raysuite.reporting.results import load_results  # noqa: PLC0415
@@ -170,6 +215,7 @@ def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
         seeds=given["seeds"],
         objectives=tuple(dict.fromkeys(given["objectives"])),
         workers_per_category=given["workers_per_category"],
+        gpu_share=given["gpu_share"],
         address=given["address"],
         arguments=obj["arguments"],
         worker_logs=obj["debug"],

@@ -1,0 +1,73 @@
+"""``--dry-run``: the plan is told, nothing is written, trained or started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import ray
+from click.testing import CliRunner, Result
+
+from raysuite.cli.main import main
+from raysuite.pipelines import benchmark
+from raysuite.planning import Node
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of known size, and a Ray that cannot be started unseen."""
+    monkeypatch.setattr(benchmark, "this_machine", lambda: [Node("this machine", 2)])
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def call(command: str, data: Path, run: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, [command, str(data), "--run", str(run), "--preset", "tiny", "--dry-run", *words])
+
+
+@pytest.mark.parametrize("command", ["benchmark", "train"])
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(command: str, small_benchmark: Path, tmp_path: Path) -> None:
+    result = call(command, small_benchmark, tmp_path / "run", "--seeds", "0-2")
+    assert result.exit_code == 0, result.output
+    assert "6 trainings, 2 at once, 1 CPU each" in result.stdout
+    assert "this machine: 2 CPUs, 0 GPUs, holds 2 workers" in result.stdout
+    assert result.stdout.count(" weave/seed-") == result.stdout.count(" flange/seed-") == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_longer_objectives_come_first_in_the_plan(small_benchmark: Path, tmp_path: Path) -> None:
+    words = ("--json", "--category", "weave", "--objective", "plain", "--objective", "contractive")
+    plan = json.loads(call("benchmark", small_benchmark, tmp_path / "run", *words).stdout)
+    assert [row["run"] for row in plan["order"]] == ["weave/seed-0-contractive", "weave/seed-0-plain"]
+    assert sum(row["length"] for row in plan["order"]) == pytest.approx(1)
+    assert plan["each"] == {"workers": 1, "cpus": 1, "gpus": 0.0}
+
+
+def test_a_dry_run_of_what_never_fits_is_refused_with_the_numbers(small_benchmark: Path, tmp_path: Path) -> None:
+    result = call("benchmark", small_benchmark, tmp_path / "run", "--workers-per-category", "4")
+    assert result.exit_code == 1
+    assert "4 workers for each training take 4 CPUs, the cluster has 2" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_benchmark: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "run" / "weave" / "seed-0" / "detector" / "detector.json"
+    assert call("train", small_benchmark, tmp_path / "run").exit_code == 0
+    trained.parent.mkdir(parents=True)
+    trained.write_text("{}")
+    refused = call("train", small_benchmark, tmp_path / "run")
+    assert refused.exit_code == 1
+    assert "no run folder" in refused.stderr
+    from raysuite.datasets.layouts import find_entries
+    from raysuite.runs import Run
+    from raysuite.settings import preset
+    from raysuite.storage import Location
+
+    listing = find_entries(Location.of(small_benchmark))
+    Run.create(str(tmp_path / "other"), str(listing.root), listing.layout, preset("tiny"))
+    (tmp_path / "run" / "weave").rename(tmp_path / "other" / "weave")
+    left = call("train", small_benchmark, tmp_path / "other")
+    assert "1 training, 1 at once, 2 CPUs each" in left.stdout
+    assert "flange/seed-0" in left.stdout
+    assert "Nothing is left" in call("train", small_benchmark, tmp_path / "other", "--category", "weave").stdout
