@@ -22,7 +22,7 @@ IMAGE_SIZE = 128
 def demo(obj: dict[str, Any], folder: str, seed: int, as_json: bool) -> None:
     """Draw three small categories, train a detector for each, and report how good they are.
 
-    It needs no data and no GPU, and takes about four minutes on two cores. It is the same as
+    It needs no data and no GPU, and takes two to four minutes on two cores. It is the same as
 
     \b
       raysuite data synth demo/data-0 --seed 0
