@@ -4,9 +4,11 @@ Both train the same net on batches of the same shape, in the same precision, com
 device. The bare loop does the least a training can do: forward, mean squared error, backward, optimiser step, on one
 fixed batch. Blocks of steps of the two take turns, so that what else the machine does disturbs both alike; the ratio is
 the median over pairs of blocks. The first table leaves corruption out of raysuite's loop: augmentation, the loss by
-regions, clipping, averaging and the history remain. The second has all.
+regions, clipping, averaging and the history remain. The second has all. With --modes, instead, bare loops in every
+precision, as written and compiled, take turns: which is the fastest here, and what compiling costs first.
 
 python -m benchmarks.training --preset small --steps 10 --repeats 12
+python -m benchmarks.training --preset small --steps 3 --repeats 12 --modes
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 from unittest import mock
 
 import numpy as np
@@ -44,15 +47,14 @@ class NoCorruption:
         return Corrupted(images_NCHW, images_NCHW, self.mask_N1HW)
 
 
-def bare_loop(config: Config, device: torch.device) -> Callable[[int], None]:
+def bare_loop(config: Config, device: torch.device, precision: str, compiled: bool) -> Callable[[int], None]:
     """A bare loop that runs a given number of steps at a call."""
     net = build(config.model, 0).to(device, memory_format=torch.channels_last).train()
     settings, side = config.training, config.data.crop_size or config.data.image_size
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=settings.weight_decay, fused=True)
     batch_NCHW = torch.rand(settings.batch_size, 3, side, side, device=device)
     batch_NCHW = batch_NCHW.contiguous(memory_format=torch.channels_last)
-    compiled = choose_compilation(config, device).used
-    forward = in_precision(torch.compile(net, dynamic=False) if compiled else net, choose_precision(config, device))
+    forward = in_precision(torch.compile(net, dynamic=False) if compiled else net, precision)
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -64,17 +66,22 @@ def bare_loop(config: Config, device: torch.device) -> Callable[[int], None]:
     return run
 
 
+def clock(device: torch.device) -> float:
+    """Seconds, once the device has done what it was told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def pairs_of_blocks(
     config: Config, images_NCHW: Tensor, device: torch.device, steps: int, repeats: int, corruptor: type
 ) -> tuple[list[float], list[float]]:
     """Seconds of raysuite's blocks and of the bare blocks that follow them; the first of each is a warm-up."""
 
     def wait() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter()
+        return clock(device)
 
-    run = bare_loop(config, device)
+    run = bare_loop(config, device, choose_precision(config, device), choose_compilation(config, device).used)
     run(3)
     ours: list[float] = []
     bare: list[float] = []
@@ -95,6 +102,29 @@ def pairs_of_blocks(
     return ours[1:], bare[1:]
 
 
+def compare_modes(config: Config, device: torch.device, steps: int, repeats: int) -> None:
+    """Bare loops in each precision, as written and compiled, block by block in turn."""
+    loops: dict[str, Callable[[int], None]] = {}
+    for precision in ("float32", "bfloat16"):
+        for compiled in (False, True):
+            torch._dynamo.reset()
+            name = f"{precision}, {'compiled' if compiled else 'as written'}"
+            loops[name] = bare_loop(config, device, precision, compiled)
+            start = clock(device)
+            loops[name](1)
+            print(f"  {name}: first step {clock(device) - start:.1f} s", flush=True)
+            loops[name](2)
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(repeats):
+        for name, run in loops.items():
+            start = clock(device)
+            run(steps)
+            seconds[name].append((clock(device) - start) / steps)
+    base = seconds["float32, as written"]
+    for name, values in seconds.items():
+        print(f"  {name}: {spread(values)} s a step, {spread([b / v for b, v in zip(base, values, strict=True)])} x")
+
+
 def spread(values: list[float]) -> str:
     """Median and quartiles."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
@@ -109,12 +139,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--images", type=int, default=64, help="training images (default: %(default)s)")
+    parser.add_argument("--modes", action="store_true", help="compare precisions, and compiling with not compiling")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     config = preset(options.preset)
     # As in a training of the preset's own length, which decides whether compiling pays.
-    compile_ = "on" if choose_compilation(config, device).used else "off"
+    compile_: Literal["on", "off"] = "on" if choose_compilation(config, device).used else "off"
     config = replace(config, training=replace(config.training, compile=compile_))
     side = config.data.image_size
     grain = torch.randint(0, 256, (options.images, 3, side // 8, side // 8), generator=torch.Generator().manual_seed(0))
@@ -124,6 +155,9 @@ def main() -> None:
         f"compile {compile_}, batches of {config.training.batch_size} at {side} pixels, torch {torch.__version__}; "
         f"{options.repeats} pairs of blocks of {options.steps} steps; medians and quartiles"
     )
+    if options.modes:
+        compare_modes(config, device, options.steps, options.repeats)
+        return
     for title, corruptor in (("without corruption", NoCorruption), ("with corruption", Corruptor)):
         ours, bare = pairs_of_blocks(config, images_NCHW, device, options.steps, options.repeats, corruptor)
         print(f"\n{title}")

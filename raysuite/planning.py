@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raysuite.errors import ClusterError
@@ -234,6 +234,10 @@ class Planner:
     def end(self, key: str) -> Job:
         """One has ended, well or not: its place is free."""
         return self.placed.pop(key).job
+
+    def move(self, key: str, nodes: Sequence[str]) -> None:
+        """The workers of a training turned out to lie on these nodes, one name a worker."""
+        self.placed[key] = replace(self.placed[key], where=tuple(Counter(nodes).items()))
 
     def again(self, job: Job) -> None:
         """One that has ended must be done again, or go on."""

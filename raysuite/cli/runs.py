@@ -45,6 +45,14 @@ gpu_share_option = click.option(
     metavar="SHARE",
     help="Share of a GPU for each training, where there are GPUs: with 0.25 four run on each. Their memory must do.",
 )
+retries_option = click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How often a training that failed is tried again, from its last checkpoint; lost nodes do not count.",
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print how the trainings would be placed, and do nothing. Exit code 1: never."
 )
@@ -60,6 +68,7 @@ dry_run_option = click.option(
 @settings_options
 @workers_option
 @gpu_share_option
+@retries_option
 @address_option
 @dry_run_option
 @json_option
@@ -95,6 +104,7 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_ru
 @settings_options
 @workers_option
 @gpu_share_option
+@retries_option
 @address_option
 @dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print the plan as JSON.")
@@ -216,6 +226,7 @@ def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
         objectives=tuple(dict.fromkeys(given["objectives"])),
         workers_per_category=given["workers_per_category"],
         gpu_share=given["gpu_share"],
+        retries=given["retries"],
         address=given["address"],
         arguments=obj["arguments"],
         worker_logs=obj["debug"],

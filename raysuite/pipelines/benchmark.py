@@ -15,12 +15,12 @@ from raysuite.datasets.shards import Manifest
 from raysuite.errors import DatasetError, RunError
 from raysuite.locks import owned
 from raysuite.pipelines.evaluation import evaluate_all
+from raysuite.pipelines.fleet import train_all
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.outcome import write_metrics
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_nodes, ray_session, this_machine
-from raysuite.pipelines.training import train_all
 from raysuite.planning import Plan, Planner
 from raysuite.reporting.page import write_report
 from raysuite.reporting.tables import write_markdown
@@ -44,6 +44,7 @@ class Request:
         objectives: Kinds of objective, one training each; the config's own if empty.
         workers_per_category: Workers of each training, which share its batches.
         gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
+        retries: How often a training that failed is tried again.
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
@@ -58,6 +59,7 @@ class Request:
     objectives: tuple[str, ...] = ()
     workers_per_category: int = 1
     gpu_share: float = 1.0
+    retries: int = 1
     address: str | None = None
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
@@ -77,7 +79,8 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
         _refuse_what_never_fits(run, members, request)
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        return run, train_all(run, members, on_event, request.workers_per_category, request.gpu_share)
+        failed = train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
+        return run, failed
 
 
 def plan(request: Request) -> Plan | None:
@@ -110,7 +113,7 @@ def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str,
         _refuse_what_never_fits(run, members, request)
         manifest = shard(listing, run.shards, on_event)
         _record(run, request, manifest)
-        train_all(run, members, on_event, request.workers_per_category, request.gpu_share)
+        train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
         evaluate_all(run, members, on_event)
     return run, report(run, on_event)
 

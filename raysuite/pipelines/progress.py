@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import ray
 
 from raysuite.config import TrainingConfig
 from raysuite.errors import StorageError
@@ -48,22 +47,6 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-@ray.remote(num_cpus=0, max_restarts=-1)
-class Board:
-    """Holds the last word of each worker; asked by the driver, so that a slow terminal holds up nobody."""
-
-    def __init__(self) -> None:
-        self._latest: dict[str, dict[str, Any]] = {}
-
-    def put(self, key: str, word: Mapping[str, Any]) -> None:
-        """Replace the last word of ``key``."""
-        self._latest[key] = dict(word)
-
-    def all(self) -> dict[str, dict[str, Any]]:
-        """The last word of everyone."""
-        return self._latest
-
-
 class Recorder:
     """Turns lines of a training's history into words for others, and leaves one in the run folder now and then.
 
@@ -75,13 +58,14 @@ class Recorder:
         self._written = -RECORD_SECONDS
 
     def __call__(self, line: Progress) -> dict[str, Any]:
-        """The line with ``steps`` in all, ``seconds_left``, ``node`` and when it was ``updated``."""
+        """The line with ``steps`` in all, ``seconds_left``, ``node`` and ``pid``, and when it was ``updated``."""
         images = (self._settings.steps - line.step) * self._settings.batch_size
         word = {
             **line.as_row(),
             "steps": self._settings.steps,
             "seconds_left": images / max(line.images_per_second, 1e-9),
             "node": socket.gethostname(),
+            "pid": os.getpid(),
             "updated": time.time(),
         }
         if line.step == self._settings.steps or time.monotonic() - self._written >= RECORD_SECONDS:

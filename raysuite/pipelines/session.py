@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 import torch
 
-# Not for the public, but what Ray itself counts by (quotas of containers too), and Ray's version is pinned.
+# Not for the public, and Ray's version is pinned: the first prints what no setting silences, the second is what Ray
+# itself counts by (quotas of containers too).
+from ray._private import worker
 from ray._private.utils import get_num_cpus
 
 from raysuite.errors import ClusterError
@@ -36,6 +39,10 @@ def cluster_nodes() -> list[Node]:
 def this_machine() -> list[Node]:
     """The one node that Ray would have if it were started here; Ray is not started."""
     return [Node("this machine", int(get_num_cpus()), torch.cuda.device_count())]
+
+
+def _say_nothing(*_args: object, **_more: object) -> None:
+    pass
 
 
 @contextmanager
@@ -70,7 +77,12 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
+    printer: Any = worker.print_to_stdstream
+    if not worker_logs:
+        # Ray prints a wall of text for each worker that dies, whatever its logging level; the fleet says it in a line.
+        worker.print_to_stdstream = _say_nothing
     try:
         yield cluster_resources()
     finally:
         ray.shutdown()
+        worker.print_to_stdstream = printer

@@ -1,0 +1,235 @@
+"""The fleet: every member of a run trained on whatever the cluster has, nothing idle, nothing lost.
+
+The driver asks the planner, again and again, which trainings start where, and gives them to lanes of workers. A lane
+that is done with one gets the next. A training whose workers died goes on in another lane from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from raysuite.datasets.shards import Manifest
+from raysuite.errors import ClusterError
+from raysuite.pipelines.board import LaneWord, open_board
+from raysuite.pipelines.lanes import End, Lane, open_lane
+from raysuite.pipelines.lengths import jobs_of
+from raysuite.pipelines.progress import Event, Listener
+from raysuite.pipelines.session import cluster_nodes
+from raysuite.planning import Job, Placed, Planner
+from raysuite.runs import Member, Run
+from raysuite.standing import Standing, standing_of
+
+POLL_SECONDS = 0.5
+# How long a cluster that has lost too many nodes is given to get some back.
+PATIENCE_SECONDS = 600.0
+# How long after its workers a node may be found to be gone.
+NODE_LOSS_SECONDS = 30.0
+# How often the workers of a training may fail to start, but for want of room.
+MOST_FALSE_STARTS = 3
+
+
+def train_all(
+    run: Run,
+    members: Sequence[Member],
+    on_event: Listener = lambda _: None,
+    workers: int = 1,
+    gpu_share: float = 1.0,
+    retries: int = 1,
+) -> list[Member]:
+    """Train every member that is not trained yet; returns those that failed, their reasons in their status.
+
+    Args:
+        run: The run, its shards complete.
+        members: Categories, seeds and objectives.
+        on_event: Told of the plan and of every training's progress.
+        workers: Workers of each training, which share its batches.
+        gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
+        retries: How often a training that failed is tried again, from its last checkpoint. Nodes that are lost do not
+            count.
+
+    Raises:
+        ClusterError: The cluster cannot hold even one training; or it lost nodes, until it could no longer, and got
+            none back in `PATIENCE_SECONDS`.
+    """
+    todo = [member for member in members if not member.is_trained]
+    if not todo:
+        return []
+    manifest = Manifest.read(run.shards)
+    images = {name: counts["train"] for name, counts in manifest.categories.items()} if manifest else {}
+    planner = Planner(jobs_of(run, todo, images), cluster_nodes(), workers, gpu_share)
+    on_event(Event("train", "", 0, len(todo), planner.plan().sentence()))
+    for member in todo:
+        # A member that is never reached must not be missing from the results.
+        member.set_status("pending")
+    # Notes of a driver that was killed.
+    (run.root / ".ray").delete_dir()
+    failed = Fleet(run, todo, planner, on_event, retries).work()
+    (run.root / ".ray").delete_dir()
+    return failed
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A try that was counted, and will not have been one if one of these nodes turns out to be gone by then."""
+
+    key: str
+    nodes: tuple[str, ...]
+    until: float
+
+
+class Fleet:
+    """The trainings under way."""
+
+    def __init__(self, run: Run, members: Iterable[Member], planner: Planner, on_event: Listener, retries: int) -> None:
+        self._run, self._planner, self._on_event, self._retries = run, planner, on_event, retries
+        self._members = {member.key: member for member in members}
+        self._board = open_board()
+        self._lanes: list[Lane] = []
+        self._fallen: list[tuple[Lane, End, float]] = []
+        self._suspects: list[Suspect] = []
+        self._tries, self._false_starts = Counter[str](), Counter[str]()
+        self._failed: list[Member] = []
+        self._patient_until: float | None = None
+
+    def work(self) -> list[Member]:
+        """Do all; returns the members that failed."""
+        while self._planner.waiting or self._planner.placed:
+            # Asked at every turn: nodes may have joined or left.
+            self._start(self._planner.start(cluster_nodes()))
+            for lane in [lane for lane in self._lanes if lane.member is None]:
+                # Others may need what it holds, and it what others hold.
+                lane.dismiss(self._board)
+                self._lanes.remove(lane)
+            if not self._planner.placed:
+                self._wait_for_nodes()
+                continue
+            self._patient_until = None
+            time.sleep(POLL_SECONDS)
+            self._listen()
+        for lane in self._lanes:
+            lane.dismiss(self._board)
+        return self._failed
+
+    def _start(self, started: Iterable[Placed]) -> None:
+        for placed in started:
+            idle = (lane for lane in self._lanes if lane.member is None and lane.need == placed.need)
+            lane = next(idle, None)
+            if lane is None:
+                lane = open_lane(self._run, placed.need, self._board)
+                self._lanes.append(lane)
+            lane.hand(self._board, self._members[placed.job.key])
+            if lane.nodes:
+                self._planner.move(placed.job.key, lane.nodes)
+
+    def _listen(self) -> None:
+        """What has become of the trainings."""
+        told: dict[str, LaneWord] = ray.get(self._board.lanes.remote())
+        words: dict[str, dict[str, Any]] = ray.get(self._board.words.remote())
+        for lane in list(self._lanes):
+            word = told.get(lane.name, LaneWord())
+            if len(word.nodes) == lane.need.workers and not lane.nodes:
+                lane.nodes = tuple(word.nodes.values())
+                if lane.member is not None:
+                    self._planner.move(lane.member.key, lane.nodes)
+            if lane.member is not None and len(word.outcomes) == lane.handed:
+                member, lane.member = lane.member, None
+                self._end(member, word.outcomes[-1], words)
+            if lane.ended.done():
+                self._lanes.remove(lane)
+                if lane.member is not None:
+                    self._fallen.append((lane, lane.ended.result(), time.monotonic() + NODE_LOSS_SECONDS))
+            elif lane.member is not None and (said := words.get(lane.member.key)):
+                self._on_event(self._progress(lane.member, said))
+        self._pick_up()
+
+    def _pick_up(self) -> None:
+        """Decide about trainings whose workers are no more."""
+        alive = {node.name for node in cluster_nodes()}
+        for suspect in list(self._suspects):
+            # Workers are missed before their node is: it was no failure of the training after all.
+            gone = bool(set(suspect.nodes) - alive)
+            if gone:
+                self._tries[suspect.key] -= 1
+            if gone or time.monotonic() > suspect.until:
+                self._suspects.remove(suspect)
+        for fallen in list(self._fallen):
+            lane, end, until = fallen
+            if lane.member is None:
+                continue
+            key, lost = lane.member.key, bool(set(lane.nodes) - alive)
+            # A last try is not given up before it is known whether a node was lost with the workers.
+            unsure = bool(lane.nodes) and not end.told and self._tries[key] >= self._retries
+            if unsure and not lost and time.monotonic() < until:
+                continue
+            self._fallen.remove(fallen)
+            ray.get(self._board.clear.remote(key))
+            if lost:
+                self._again(self._planner.end(key), "its node is lost")
+            elif lane.nodes:
+                if not end.told:
+                    self._suspects.append(Suspect(key, lane.nodes, until))
+                self._end(lane.member, end.reason, {})
+            elif end.for_want_of_room:
+                self._again(self._planner.end(key), "the cluster has no room for it yet")
+            else:
+                self._false_starts[key] += 1
+                if self._false_starts[key] > MOST_FALSE_STARTS:
+                    self._end(lane.member, end.reason, {}, final=True)
+                else:
+                    self._again(self._planner.end(key), f"its workers did not start: {end.reason}")
+
+    def _end(
+        self, member: Member, reason: str | None, words: Mapping[str, Mapping[str, Any]], *, final: bool = False
+    ) -> None:
+        """A training has ended, well or not."""
+        job, steps = self._planner.end(member.key), self._run.config.training.steps
+        if reason is None:
+            seconds = words.get(member.key, {}).get("seconds", 0.0)
+            self._on_event(
+                Event(
+                    "train", member.title, steps, steps, f"trained in {seconds:.0f} s", "done",
+                    standing_of(member, steps, None),
+                )
+            )  # fmt: skip
+            return
+        self._tries[member.key] += 1
+        if self._tries[member.key] <= self._retries and not final:
+            self._again(job, f"{reason}; retry {self._tries[member.key]} of {self._retries}")
+            return
+        member.set_status("failed", reason)
+        self._failed.append(member)
+        where = standing_of(member, steps, None)
+        self._on_event(Event("train", member.title, 0, steps, reason, "failed", where))
+
+    def _again(self, job: Job, why: str) -> None:
+        member = self._members[job.key]
+        member.set_status("pending", why)
+        self._planner.again(job)
+        # A subject of its own, so that it is said whatever was said of the training a moment ago.
+        self._on_event(Event("train", f"{member.title} again", 0, 0, why))
+
+    def _progress(self, member: Member, word: Mapping[str, Any]) -> Event:
+        text = f"loss {word['loss']:.5f}, {word['images_per_second']:.1f} images/s"
+        where = Standing.told(member.names, "training", word)
+        return Event("train", member.title, word["step"], self._run.config.training.steps, text, standing=where)
+
+    def _wait_for_nodes(self) -> None:
+        """Nothing can go on until nodes join: say so, and wait."""
+        now = time.monotonic()
+        if self._patient_until is None:
+            text = f"waits up to {PATIENCE_SECONDS:.0f} s for nodes: {self._planner.lack}"
+            self._on_event(Event("train", "", 0, 0, text))
+            self._patient_until = now + PATIENCE_SECONDS
+        if now > self._patient_until:
+            raise ClusterError(
+                f"{self._planner.lack}, and no node joined in {PATIENCE_SECONDS:.0f} s; "
+                f"{len(self._planner.waiting)} trainings are not done: give the same command when the cluster has "
+                "nodes again"
+            )
+        time.sleep(POLL_SECONDS)
