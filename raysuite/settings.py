@@ -17,6 +17,7 @@ from raysuite.config.root import NEED_A_BOTTLENECK
 from raysuite.errors import ConfigError
 
 T = TypeVar("T")
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 PRESETS: dict[str, Config] = {
     "tiny": Config(
@@ -121,23 +122,36 @@ def from_yaml(text: str, source: str = "the config") -> Config:
     return from_mapping(inner if isinstance(inner, Mapping) else mapping)
 
 
-def with_words(config: Config, words: Iterable[str]) -> Config:
-    """Apply ``section.key=value`` words, the value written as in YAML.
+def with_words(config: Config, words: Iterable[str], option: str = "--set") -> Config:
+    """Apply ``section.key=value`` words, the value written as in YAML; ``option`` names their origin in errors.
 
     Raises:
         ConfigError: A word has no ``=``, or as in `from_mapping`.
     """
-    nested: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set takes key=value, such as training.steps=800, not {word!r}")
+            raise ConfigError(f"{option} takes key=value, such as training.steps=800, not {word!r}")
         if key == "preset":
-            raise ConfigError("the preset is chosen with --preset, not with --set")
+            raise ConfigError(f"the preset is chosen with --preset, not with {option}")
         try:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"the value of --set {word} is not valid") from error
+            raise ConfigError(f"the value of {option} {word} is not valid") from error
+        values.pop(key, None)  # the later one counts, also for the order
+        values[key] = value
+    return with_values(config, values)
+
+
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """Apply values by dotted key, all at once: what settings ask of one another is only asked of the outcome.
+
+    Raises:
+        ConfigError: A key is given as a value and as a section, or as in `from_mapping`.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
         section = nested
         *parents, last = key.split(".")
         for parent in parents:
@@ -194,7 +208,13 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
         raise ConfigError(f"{path} is {value!r}, but it must be one of {', '.join(map(str, arguments))}")
     if origin in {tuple, types.GenericAlias}:
         items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_convert(item, arguments[0], path) for item in items)
+        try:
+            return tuple(_convert(item, arguments[0], path) for item in items)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{path} is {value!r}, but it must be a list in square brackets, such as [16, 32], "
+                f"each item {_WANTED[arguments[0]]}"
+            ) from error
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is bool and isinstance(value, bool):
         return value
@@ -206,5 +226,4 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
             return float(value)
     if kind is str and isinstance(value, str):
         return value
-    wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
-    raise ConfigError(f"{path} is {value!r}, but it must be {wanted}")
+    raise ConfigError(f"{path} is {value!r}, but it must be {_WANTED[kind]}")

@@ -163,7 +163,9 @@ class Location:
             StorageError: The file is missing or is not Parquet.
         """
         try:
-            return pq.read_table(self.path, filesystem=self.fs, columns=columns, partitioning=None)
+            # Opened once: by its path it would be opened for its footer and again for its rows, and may be another one.
+            with self.fs.open_input_file(self.path) as file:
+                return pq.read_table(file, columns=columns, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise StorageError(f"cannot read the table {self.uri}: {error}") from error
 

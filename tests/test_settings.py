@@ -114,6 +114,13 @@ def test_a_lone_number_is_a_list_of_one():
     )
 
 
+@pytest.mark.parametrize("word", ["model.widths=16, 32", "model.dilations=1 2", "model.widths=[16, a]"])
+def test_a_list_written_as_text_is_refused_with_what_a_list_looks_like(word):
+    key = word.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"{key} is .*must be a list in square brackets, such as \[16, 32\]"):
+        with_words(Config(), [word])
+
+
 def test_words_apply_in_order_and_leave_the_rest():
     config = with_words(PRESETS["tiny"], ["training.steps=3", "data.image_size=128", "training.steps=4"])
     assert differences(PRESETS["tiny"], config) == {"data.image_size": (256, 128), "training.steps": (400, 4)}

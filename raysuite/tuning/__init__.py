@@ -1,0 +1,1 @@
+"""Tuning without labels and without Ray: search spaces, the objective, trials, and what follows from them."""

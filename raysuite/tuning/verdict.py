@@ -1,0 +1,157 @@
+"""Does what a search found beat what it started from, and did its objective rank trials as the test does?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, spearmanr, t
+
+FEW = 12
+"""With fewer pairs than this the interval is that of a t distribution: a bootstrap of so few is too narrow."""
+
+RESAMPLES = 10_000
+
+Pair = tuple[str, int]
+"""A category and a seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Winner against default, on a metric in [0, 1] of which more is better.
+
+    Attributes:
+        outcome: ``better``, ``worse``, ``no difference shown``, or ``unknown`` without two pairs.
+        difference: Mean of winner minus default over the pairs, as a fraction; ``None`` without a pair.
+        low: Lower end of its 95 % interval; ``None`` with fewer than two pairs.
+        high: Upper end.
+        pairs: How many there are.
+        missing: Pairs of which one side is missing.
+        method: How the interval was made.
+        words: All of that in a sentence, in points (hundredths).
+    """
+
+    outcome: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+    missing: tuple[Pair, ...]
+    method: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Spearman's rank correlation.
+
+    Attributes:
+        rho: From -1 to 1; ``None`` where it is not defined.
+        low: Lower end of its 95 % interval; ``None`` with fewer than five trials.
+        high: Upper end.
+        trials: How many have both figures.
+        words: All of that in a sentence.
+    """
+
+    rho: float | None
+    low: float | None
+    high: float | None
+    trials: int
+    words: str
+
+
+def verdict(
+    winner: Mapping[Pair, float | None], default: Mapping[Pair, float | None], *, seed: int = 0, level: float = 0.95
+) -> Verdict:
+    """Compare two settings on the same categories and fresh seeds.
+
+    Differences are taken within a pair, so that what makes a category hard for both cancels. The interval is about more
+    categories and seeds like these; with `FEW` pairs or more it is a percentile bootstrap (Efron & Tibshirani, "An
+    Introduction to the Bootstrap", 1993, chapter 13), else that of a paired t.
+
+    Args:
+        winner: The metric of the winner's detectors, in [0, 1]; ``None`` where one failed.
+        default: The same of the default's.
+        seed: Of the bootstrap.
+        level: Share of such intervals that hold the truth, between 0 and 1.
+    """
+    both = list(dict.fromkeys([*winner, *default]))
+    known: list[tuple[float, float]] = []
+    missing = []
+    for pair in both:
+        one, other = winner.get(pair), default.get(pair)
+        if one is None or other is None or not (math.isfinite(one) and math.isfinite(other)):
+            missing.append(pair)
+        else:
+            known.append((one, other))
+    differences_P = np.array([one - other for one, other in known], dtype=np.float64)
+    left = f"; {len(missing)} of {len(both)} pairs are missing" if missing else ""
+    if len(known) < 2:
+        difference = float(differences_P[0]) if known else None
+        told = f" ({100 * difference:+.1f} points in it)" if difference is not None else ""
+        words = f"nothing can be said: that takes two pairs of a category and a seed, and there is {len(known)}{told}"
+        return Verdict("unknown", difference, None, None, len(known), tuple(missing), "none", words + left)
+    mean = float(differences_P.mean())
+    low, high, method = _interval(differences_P, seed, level)
+    outcome = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+    interval = f"{100 * level:g} % interval {_points(low)} to {_points(high)}"
+    if outcome == "no difference shown":
+        words = f"no difference shown: {100 * mean:+.1f} points, {interval}, over {len(known)} pairs"
+    else:
+        sign = 1 if outcome == "better" else -1
+        ends = sorted((sign * low, sign * high))
+        words = (
+            f"{outcome} by {_points(sign * mean)} points, {100 * level:g} % interval "
+            f"{_points(ends[0])} to {_points(ends[1])}, over {len(known)} pairs"
+        )
+    return Verdict(outcome, mean, low, high, len(known), tuple(missing), method, words + left)
+
+
+def rank_correlation(
+    objective: Sequence[float | None], test: Sequence[float | None], *, level: float = 0.95
+) -> Correlation:
+    """How far two figures rank the same trials alike.
+
+    The interval is Bonett & Wright's, "Sample size requirements for estimating Pearson, Kendall and Spearman
+    correlations", Psychometrika 65 (2000): Fisher's z with variance (1 + ρ² / 2) / (n - 3).
+
+    Args:
+        objective: Of each trial; ``None`` where it has none.
+        test: The same trials' test metric; read after the search, for the report alone.
+        level: Share of such intervals that hold the truth, between 0 and 1.
+    """
+    known = [
+        (one, other)
+        for one, other in zip(objective, test, strict=True)
+        if one is not None and other is not None and math.isfinite(one) and math.isfinite(other)
+    ]
+    n = len(known)
+    ones, others = [one for one, _ in known], [other for _, other in known]
+    if len(set(ones)) < 2 or len(set(others)) < 2:
+        return Correlation(None, None, None, n, f"no rank correlation: {n} trials with different figures of both kinds")
+    rho = float(spearmanr(ones, others).statistic)
+    if n < 5:
+        return Correlation(rho, None, None, n, f"rank correlation {rho:.2f} over {n} trials, too few for an interval")
+    # Ranks that agree wholly have an infinite z: taken for those of one pair of neighbours in the wrong order.
+    z = math.atanh(max(min(rho, 1 - 12 / (n**3 - n)), -1 + 12 / (n**3 - n)))
+    reach = float(norm.ppf(0.5 + level / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    low, high = min(math.tanh(z - reach), rho), max(math.tanh(z + reach), rho)
+    words = f"rank correlation {rho:.2f}, {100 * level:g} % interval {low:.2f} to {high:.2f}, over {n} trials"
+    return Correlation(rho, low, high, n, words)
+
+
+def _interval(differences_P: NDArray[np.float64], seed: int, level: float) -> tuple[float, float, str]:
+    n, mean = len(differences_P), float(differences_P.mean())
+    if n < FEW:
+        reach = float(t.ppf(0.5 + level / 2, n - 1)) * float(differences_P.std(ddof=1)) / math.sqrt(n)
+        return mean - reach, mean + reach, "paired t"
+    drawn_RP = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    low, high = np.quantile(differences_P[drawn_RP].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high), f"bootstrap of {RESAMPLES} resamples"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f}".replace("-", "−")
