@@ -132,7 +132,7 @@ def _born(pid: int) -> str | None:
 
 @contextlib.contextmanager
 def owned(root: Location) -> Iterator[None]:
-    """Be the only driver at work on a run folder.
+    """Be the only driver at work on a run folder, which is made if it is not there.
 
     Released at the end, after an error or Ctrl-C too. A stale owner is taken over.
 
@@ -184,7 +184,11 @@ def _take(root: Location, me: Owner) -> None:
 def _created(root: Location, me: Owner) -> bool:
     """Create the file unless somebody else did; it appears whole. False also where the disk has no hard links."""
     draft = Path(root.path) / f"{FILE}.{me.id[:8]}.tmp"
-    draft.write_text(json.dumps(asdict(me)), encoding="utf-8")
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(asdict(me)), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {draft}: {error}") from error
     try:
         os.link(draft, Path(root.path) / FILE)
     except OSError:

@@ -10,18 +10,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
 
 from raysuite import settings
 from raysuite.config import OBJECTIVES, Config
+from raysuite.datasets.entries import Source
 from raysuite.errors import ConfigError, RunError
+from raysuite.locks import FILE as OWNER_FILE
 from raysuite.storage import Location
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+OLDEST_READ = 2
+"""It names its one data set under ``source``; nothing else is different."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +107,12 @@ class Run:
 
     Attributes:
         root: The folder.
-        source: Path or URI of the data set.
-        layout: Name of its layout.
+        sources: The data sets, in the order they were first named in.
         config: The settings, with the run's own objective; `config_of` has those of a member.
     """
 
     root: Location
-    source: str
-    layout: str
+    sources: tuple[Source, ...]
     config: Config
 
     @classmethod
@@ -126,7 +128,7 @@ class Run:
             raise RunError(f"{where} is no run folder: it has no config.yaml; raysuite train or benchmark makes one")
         try:
             card = yaml.safe_load(file.read_text())
-            if card["format"] < FORMAT_VERSION:
+            if card["format"] < OLDEST_READ:
                 raise RunError(
                     f"{file} has format version {card['format']}, which this raysuite no longer reads; "
                     "take another run folder"
@@ -137,44 +139,61 @@ class Run:
                     "upgrade it, or take another run folder"
                 )
             config = settings.from_mapping(card["settings"])
-            return cls(root, str(card["source"]["uri"]), str(card["source"]["layout"]), config)
+            named = card["sources"] if card["format"] > OLDEST_READ else [card["source"]]
+            return cls(root, tuple(Source(str(one["uri"]), str(one["layout"])) for one in named), config)
         except (yaml.YAMLError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{file} is damaged ({type(error).__name__}: {error}); take another run folder") from error
 
-    @classmethod
-    def create(cls, where: str, source: str, layout: str, config: Config, *, write: bool = True) -> Run:
-        """Make a run folder, or open the one that was made with the same data and settings.
+    @staticmethod
+    def place(where: str) -> Location:
+        """The folder that a run is to be made or gone on with in.
 
-        Without ``write`` nothing is made: the run is what it would be.
+        Raises:
+            RunError: The folder holds something else.
+        """
+        root = Location.of(where)
+        # Another driver may be making a run here at this moment: its name and its drafts are nothing foreign, and once
+        # there is more, its config.yaml stands, which is therefore looked for last.
+        foreign = root.is_file() or (
+            root.is_dir() and any(not name.startswith((OWNER_FILE, "config.yaml")) for name, _ in root.children())
+        )
+        if foreign and not (root / "config.yaml").is_file():
+            raise RunError(f"{where} is not empty and no run folder; take another --run folder")
+        return root
+
+    @classmethod
+    def create(cls, where: str, sources: Sequence[Source], config: Config, *, write: bool = True) -> Run:
+        """Make a run folder, or open the one that was made with the same data sets and settings.
+
+        Without ``write`` nothing is made: the run is what it would be. The data sets may be named in any order.
 
         Raises:
             ConfigError: The folder belongs to another configuration.
             RunError: The folder holds something else.
         """
-        root = Location.of(where)
+        root = cls.place(where)
         if (root / "config.yaml").is_file():
             there = cls.open(where)
-            changed: dict[str, tuple[Any, Any]] = dict(settings.differences(there.config, config))
-            for key, old, new in (("layout", there.layout, layout), ("data", there.source, source)):
-                if old != new:
-                    changed = {key: (old, new), **changed}
-            if changed:
-                told = "; ".join(
-                    f"{key} was {old!r} and is now {new!r}" for key, (old, new) in list(changed.items())[:3]
+            told = [
+                *_differences(there.sources, sources),
+                *(
+                    f"{key} was {old!r} and is now {new!r}"
+                    for key, (old, new) in settings.differences(there.config, config).items()
+                ),
+            ]
+            if told:
+                raise ConfigError(
+                    f"{where} was made with another configuration: {'; '.join(told[:3])}. Take another --run folder"
                 )
-                raise ConfigError(f"{where} was made with another configuration: {told}. Take another --run folder")
             return there
-        if root.is_file() or (root.is_dir() and root.children()):
-            raise RunError(f"{where} is not empty and no run folder; take another --run folder")
-        if not write:
-            return cls(root, source, layout, config)
-        card = {
-            "format": FORMAT_VERSION,
-            "source": {"uri": source, "layout": layout},
-            "settings": settings.to_mapping(config),
-        }
-        (root / "config.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-        return cls(root, source, layout, config)
+        if write:
+            card = {
+                "format": FORMAT_VERSION,
+                "sources": [asdict(source) for source in sources],
+                "settings": settings.to_mapping(config),
+            }
+            (root / "config.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+        return cls(root, tuple(sources), config)
 
     @property
     def shards(self) -> Location:
@@ -210,3 +229,20 @@ class Run:
                 if match and is_dir_too and match[2] in {None, *kinds[1:]}:
                     found.append(self.member(category, int(match[1]), match[2]))
         return sorted(found, key=lambda member: (member.category, kinds.index(member.objective), member.seed))
+
+
+def _differences(there: Sequence[Source], now: Sequence[Source]) -> list[str]:
+    """What the data sets of a run and those of a command differ in, a clause each."""
+    old, new = ({source.uri: source.layout for source in some} for some in (there, now))
+    gone, come = [uri for uri in old if uri not in new], [uri for uri in new if uri not in old]
+    if len(old) == len(new) == len(come) == 1:
+        return [f"data was {gone[0]!r} and is now {come[0]!r}"]
+    return [
+        *(f"it has the data set {uri!r}, which is not named now" for uri in gone),
+        *(f"it does not have the data set {uri!r}" for uri in come),
+        *(
+            f"layout of {uri!r} was {old[uri]!r} and is now {new[uri]!r}"
+            for uri in old
+            if uri in new and old[uri] != new[uri]
+        ),
+    ]

@@ -40,6 +40,7 @@ SECTIONS = {
         ("data.held_out_share", 0.41),
         ("data.validation_share", 0.0),
         ("data.validation_share", 0.41),
+        ("data.resident_gb", 0.0),
         ("corruption.clean_share", 1.1),
         ("corruption.opaque_share", -0.1),
         ("corruption.min_opacity", 2.0),
@@ -193,6 +194,30 @@ def test_all_families_off_is_refused_with_what_may_be_on(section, names):
 def test_an_image_too_small_for_the_dilations_is_refused_with_the_smallest(data, model, told):
     with pytest.raises(ConfigError, match=rf"{told}.*model\.dilations, model\.kernel, model\.padding"):
         Config(data=DataConfig(**data), model=ModelConfig(**model))
+
+
+@pytest.mark.parametrize(
+    ("side", "model", "widest"),
+    [
+        (64, {}, 7),
+        (64, {"dilations": (1, 4), "kernel": 5}, 3),
+        (64, {"dilations": (1, 9), "kernel": 5, "padding": "zeros"}, 7),
+        (256, {"dilations": (1, 64)}, 31),
+    ],
+)
+def test_a_dilation_too_wide_is_refused_with_the_widest_that_fits(side, model, widest):
+    data = DataConfig(image_size=side)
+    with pytest.raises(ConfigError, match=rf"; at {side} the widest that fits is {widest}$"):
+        Config(data=data, model=ModelConfig(**model))
+    fitting = {**model, "dilations": (widest,)}
+    assert Config(data=data, model=ModelConfig(**fitting)).model.dilations == (widest,)
+
+
+def test_where_no_dilation_fits_none_is_named():
+    with pytest.raises(ConfigError, match=r"model\.padding\)$"):
+        Config(data=DataConfig(image_size=64), model=ModelConfig(widths=(4,) * 5, dilations=(1, 2)))
+    with pytest.raises(ConfigError, match=r"model\.padding\)$"):
+        Config(data=DataConfig(image_size=64), model=ModelConfig(widths=(4,) * 5, blocks=0))
 
 
 def test_an_image_that_just_holds_the_dilations_is_taken():

@@ -2,8 +2,10 @@ import dataclasses
 import time
 
 import pytest
+import yaml
 
 from raysuite.config import Config, TrainingConfig
+from raysuite.datasets.entries import Source
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
 from raysuite.settings import PRESETS, differences, for_objective
@@ -16,44 +18,81 @@ def where(tmp_path):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_same_command_reopens_its_run(where, name):
-    made = Run.create(where, "/data", "folders", PRESETS[name])
-    assert Run.create(where, "/data", "folders", PRESETS[name]) == made
+    made = Run.create(where, [Source("/data", "folders")], PRESETS[name])
+    assert Run.create(where, [Source("/data", "folders")], PRESETS[name]) == made
     assert Run.open(where) == made
     assert made.config == PRESETS[name]
 
 
 def test_another_configuration_is_refused_with_key_old_and_new_value(where):
-    Run.create(where, "/data", "folders", Config())
+    Run.create(where, [Source("/data", "folders")], Config())
     other = Config(training=TrainingConfig(steps=7))
     with pytest.raises(ConfigError, match=r"training\.steps was 3200 and is now 7.*--run"):
-        Run.create(where, "/data", "folders", other)
+        Run.create(where, [Source("/data", "folders")], other)
     assert Run.open(where).config == Config()
 
 
 def test_other_data_are_refused_with_old_and_new_place(where):
-    Run.create(where, "/data", "folders", Config())
+    Run.create(where, [Source("/data", "folders")], Config())
     with pytest.raises(ConfigError, match="data was '/data' and is now '/other'"):
-        Run.create(where, "/other", "folders", Config())
+        Run.create(where, [Source("/other", "folders")], Config())
 
 
 def test_another_layout_of_the_same_data_is_refused(where):
-    Run.create(where, "/data", "folders", Config())
-    with pytest.raises(ConfigError, match="layout was 'folders' and is now 'plain'"):
-        Run.create(where, "/data", "plain", Config())
+    Run.create(where, [Source("/data", "folders")], Config())
+    with pytest.raises(ConfigError, match="layout of '/data' was 'folders' and is now 'plain'"):
+        Run.create(where, [Source("/data", "plain")], Config())
+
+
+def test_several_data_sets_may_be_named_in_any_order(where):
+    one, two = Source("/data", "folders"), Source("s3://bucket/data", "visa")
+    made = Run.create(where, [one, two], Config())
+    assert Run.open(where) == made
+    assert made.sources == (one, two)
+    assert Run.create(where, [two, one], Config()) == made
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (["/a"], "it has the data set '/b', which is not named now"),
+        (["/a", "/b", "/c"], "it does not have the data set '/c'"),
+        (["/a", "/c"], "it has the data set '/b', which is not named now; it does not have the data set '/c'"),
+    ],
+)
+def test_a_data_set_more_or_less_is_refused_by_name(where, now, told):
+    Run.create(where, [Source(uri, "mvtec") for uri in ("/a", "/b")], Config())
+    with pytest.raises(ConfigError, match=f"another configuration: {told}. Take another --run folder"):
+        Run.create(where, [Source(uri, "mvtec") for uri in now], Config())
+
+
+def test_a_run_of_one_data_set_in_the_format_before_is_still_read(where, tmp_path):
+    made = Run.create(where, [Source("/data", "folders")], Config())
+    file = tmp_path / "run" / "config.yaml"
+    card = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({"format": 2, "source": card["sources"][0], "settings": card["settings"]}))
+    assert Run.open(where) == made
+    assert Run.create(where, made.sources, Config()) == made
+
+
+def test_what_another_driver_writes_at_this_moment_is_nothing_foreign(tmp_path):
+    for name in ("owner.json", "owner.json.0123abcd.tmp", "config.yaml.0123abcd.tmp"):
+        (tmp_path / name).write_text("")
+    assert Run.create(str(tmp_path), [Source("/data", "folders")], Config()).sources
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not empty and no run folder"):
-        Run.create(str(tmp_path), "/data", "folders", Config())
+        Run.create(str(tmp_path), [Source("/data", "folders")], Config())
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(RunError, match="no run folder"):
-        Run.create(str(tmp_path / "thesis.txt"), "/data", "folders", Config())
+        Run.create(str(tmp_path / "thesis.txt"), [Source("/data", "folders")], Config())
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_taken(tmp_path):
-    Run.create(str(tmp_path), "/data", "folders", Config())
+    Run.create(str(tmp_path), [Source("/data", "folders")], Config())
     assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
 
 
@@ -69,6 +108,9 @@ def test_a_missing_run_says_what_makes_one(where):
         "- a list",
         "settings: {training: {steps: 8",
         "format: 2\nsettings: {}",
+        "format: 3\nsettings: {}\nsource: {uri: a, layout: b}",
+        "format: 3\nsettings: {}\nsources: {uri: a, layout: b}",
+        "format: 3\nsettings: {}\nsources: [a]",
         "format: 2\nsettings: words\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: null\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: {}\nsource: words",
@@ -79,7 +121,7 @@ def test_a_missing_run_says_what_makes_one(where):
 )
 def test_a_damaged_config_names_the_file(tmp_path, damage):
     (tmp_path / "config.yaml").write_text(damage)
-    for act in (Run.open, lambda where: Run.create(where, "/data", "folders", Config())):
+    for act in (Run.open, lambda where: Run.create(where, [Source("/data", "folders")], Config())):
         with pytest.raises(RunError, match=r"config\.yaml is damaged"):
             act(str(tmp_path))
 
@@ -90,17 +132,17 @@ def test_a_config_that_is_no_text_names_the_file(tmp_path):
         Run.open(str(tmp_path))
 
 
-@pytest.mark.parametrize(("version", "told"), [(1, "no longer reads"), (3, "reads up to 2")])
+@pytest.mark.parametrize(("version", "told"), [(1, "no longer reads"), (4, "reads up to 3")])
 def test_a_run_of_another_format_is_refused(where, tmp_path, version, told):
-    Run.create(where, "/data", "folders", Config())
+    Run.create(where, [Source("/data", "folders")], Config())
     file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("format: 2", f"format: {version}"))
+    file.write_text(file.read_text().replace("format: 3", f"format: {version}"))
     with pytest.raises(RunError, match=f"format version {version}.*{told}"):
         Run.open(where)
 
 
 def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
-    member = Run.create(where, "/data", "folders", Config()).member("screw", 3)
+    member = Run.create(where, [Source("/data", "folders")], Config()).member("screw", 3)
     assert member.status() == {"state": "pending"}
     assert not member.is_trained
     assert not member.is_evaluated
@@ -119,7 +161,7 @@ def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
 
 
 def test_the_last_word_of_a_training_stays(where):
-    member = Run.create(where, "/data", "folders", Config()).member("screw", 3)
+    member = Run.create(where, [Source("/data", "folders")], Config()).member("screw", 3)
     assert member.progress() == {}
     for step in (1, 2):
         member.set_progress({"step": step, "loss": 0.5})
@@ -128,7 +170,7 @@ def test_the_last_word_of_a_training_stays(where):
 
 
 def test_members_are_found_in_order_and_nothing_else_is(where, tmp_path):
-    run = Run.create(where, "/data", "folders", Config())
+    run = Run.create(where, [Source("/data", "folders")], Config())
     assert run.members() == []
     for category, seed in (("b", 10), ("b", 2), ("a", 0), ("größe", 1)):
         run.member(category, seed).set_status("training")
@@ -138,7 +180,7 @@ def test_members_are_found_in_order_and_nothing_else_is(where, tmp_path):
 
 
 def test_the_own_objective_has_the_plain_name_and_others_carry_theirs(where):
-    run = Run.create(where, "/data", "folders", Config())
+    run = Run.create(where, [Source("/data", "folders")], Config())
     own, other = run.member("grid", 1), run.member("grid", 1, "plain")
     assert run.member("grid", 1, "filter") == own
     assert (own.key, other.key) == ("grid/seed-1", "grid/seed-1-plain")
@@ -147,7 +189,7 @@ def test_the_own_objective_has_the_plain_name_and_others_carry_theirs(where):
 
 
 def test_members_of_all_objectives_are_found_and_the_own_one_comes_first(where):
-    run = Run.create(where, "/data", "folders", for_objective(Config(), "denoise"))
+    run = Run.create(where, [Source("/data", "folders")], for_objective(Config(), "denoise"))
     for seed, kind in ((1, "filter"), (1, "denoise"), (0, "plain"), (0, "denoise")):
         run.member("grid", seed, kind).set_status("training")
     for name in ("seed-3-nonsense", "seed-3-denoise", "seed-3-"):
@@ -157,7 +199,7 @@ def test_members_of_all_objectives_are_found_and_the_own_one_comes_first(where):
 
 
 def test_a_member_is_trained_with_its_own_objective_and_all_else_of_the_run(where):
-    run = Run.create(where, "/data", "folders", Config())
+    run = Run.create(where, [Source("/data", "folders")], Config())
     assert run.config_of(run.member("grid", 0)) == run.config
     plain = run.config_of(run.member("grid", 0, "plain"))
     assert set(differences(run.config, plain)) == {"objective.kind", "model.skip", "model.bottleneck"}
@@ -165,4 +207,4 @@ def test_a_member_is_trained_with_its_own_objective_and_all_else_of_the_run(wher
 
 def test_a_run_is_frozen(where):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Run.create(where, "/data", "folders", Config()).layout = "plain"
+        Run.create(where, [Source("/data", "folders")], Config()).config = Config()

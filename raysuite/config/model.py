@@ -99,6 +99,13 @@ class ModelConfig:
         A reflected border is as wide as the kernel reaches, and a map can only be reflected over less than its side.
         Other borders can be any width, but a dilation as wide as the map would only ever see the border.
         """
-        if not self.blocks:
-            return 1
-        return max(self.dilations) * (self.kernel // 2 if self.padding == "reflect" else 1)
+        return max(self.dilations) * self._reach_of_one if self.blocks else 1
+
+    def widest_dilation(self, cells: int) -> int:
+        """The widest dilation that a coarsest map of so many cells a side can hold; 0 if not even the smallest."""
+        return (cells - 1) // self._reach_of_one
+
+    @property
+    def _reach_of_one(self) -> int:
+        """How far a dilation of 1 reaches."""
+        return self.kernel // 2 if self.padding == "reflect" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from raysuite.config.corruption import CorruptionConfig
@@ -25,12 +26,16 @@ class DataConfig:
             `image_size`.
         held_out_share: Share of the good training images kept out of training, for the threshold alone.
         validation_share: Share of the good training images kept out of training, to choose and to judge on.
+        resident_gb: The good training images of a category are kept in memory, those that are trained on on the
+            training's device, if they need at most so many GB (10⁹ bytes), as 8-bit images of the net's size; else
+            they are streamed.
     """
 
     image_size: int = 256
     crop_size: int = 0
     held_out_share: float = 0.1
     validation_share: float = 0.08
+    resident_gb: float = 4.0
 
     def __post_init__(self) -> None:
         require(32 <= self.image_size <= 4096, "data.image_size", self.image_size, "from 32 to 4096")
@@ -41,6 +46,7 @@ class DataConfig:
         for name in ("held_out_share", "validation_share"):
             value = getattr(self, name)
             require(0 < value <= 0.4, f"data.{name}", value, "above 0 and at most 0.4")
+        require(0 < self.resident_gb < math.inf, "data.resident_gb", self.resident_gb, "above 0 and finite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +74,12 @@ class Config:
         # Training crops and whole images alike must hold the widest dilation, or its border has no source.
         key = "crop_size" if self.data.crop_size else "image_size"
         side, cells = getattr(self.data, key), self.model.reach + 1
+        widest = self.model.widest_dilation(side // stride)
+        fitting = f"; at {side} the widest that fits is {widest}" if self.model.blocks and widest else ""
         require(
             side >= cells * stride, f"data.{key}", side,
             f"{cells * stride} or more: the coarsest map must have {cells} cells a side, of {stride} pixels, to hold "
-            f"the widest dilation (model.dilations, model.kernel, model.padding)",
+            f"the widest dilation (model.dilations, model.kernel, model.padding){fitting}",
         )  # fmt: skip
         if self.objective.kind in NEED_A_BOTTLENECK:
             require(

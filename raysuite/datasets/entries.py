@@ -33,6 +33,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where images come from: a data set, and how it is laid out.
+
+    Attributes:
+        uri: Path or URI of its folder.
+        layout: Name of its layout.
+    """
+
+    uri: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """All images of a data set, in one order however the file system lists them.
 
@@ -51,6 +64,11 @@ class Listing:
         """A listing in its one order."""
         ordered = sorted(entries, key=lambda entry: (entry.category, entry.split != "train", entry.id))
         return cls(layout, root, tuple(ordered))
+
+    @property
+    def source(self) -> Source:
+        """Where the images come from."""
+        return Source(str(self.root), self.layout)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
+from raysuite.datasets.entries import Source
 from raysuite.errors import RunError
 from raysuite.storage import Location
 
@@ -21,16 +22,22 @@ class Manifest:
     """What a folder of shards holds; written last, so that its presence means completeness.
 
     Attributes:
-        source: URI of the data set.
-        layout: Its layout.
         fingerprint: SHA-256 over the ids and contents of all samples, in order of their ids.
         categories: Category → counts: ``train``, ``test``, ``failed``.
+        sources: Category → the data set that its images are from.
     """
 
-    source: str
-    layout: str
     fingerprint: str
     categories: dict[str, dict[str, int]]
+    sources: dict[str, Source]
+
+    @property
+    def data_sets(self) -> list[dict[str, Any]]:
+        """A mapping a data set: ``uri``, ``layout`` and the names of its ``categories``."""
+        found: dict[Source, list[str]] = {}
+        for category, source in self.sources.items():
+            found.setdefault(source, []).append(category)
+        return [{**asdict(source), "categories": categories} for source, categories in found.items()]
 
     @classmethod
     def read(cls, shards: Location) -> Manifest | None:
@@ -39,13 +46,17 @@ class Manifest:
         if not file.is_file():
             return None
         try:
-            return cls(**json.loads(file.read_text()))
-        except (ValueError, TypeError) as error:
+            card = json.loads(file.read_text())
+            # Runs of format 2 have one data set, and name it in keys of its own.
+            data_sets = card["data_sets"] if "data_sets" in card else [{**card, "uri": card["source"]}]
+            sources = {name: Source(one["uri"], one["layout"]) for one in data_sets for name in one["categories"]}
+            return cls(card["fingerprint"], card["categories"], {name: sources[name] for name in card["categories"]})
+        except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{file} is damaged; delete the folder {shards} and run the command again") from error
 
     def write(self, shards: Location) -> None:
         """Write it atomically."""
-        card = {name: getattr(self, name) for name in ("source", "layout", "fingerprint", "categories")}
+        card = {"data_sets": self.data_sets, "fingerprint": self.fingerprint, "categories": self.categories}
         (shards / MANIFEST).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -53,7 +53,7 @@ def calibrate(
         device: Where to compute.
         seed: Of the synthetic defects.
         provenance: Goes into the detector as it is, and is joined by ``selection``, ``validation`` and ``threshold``.
-        symmetries: What ``detection.flips`` averages over: names of `raysuite.detection.flips.NAMES`.
+        symmetries: What ``detection.flips`` averages over: names of `raysuite.symmetries.ORIENTATIONS`.
 
     Raises:
         DetectorError: No training, validation or held-out images were given.

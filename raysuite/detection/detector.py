@@ -26,6 +26,7 @@ from raysuite.detection.flips import averaged
 from raysuite.detection.maps import pool, smooth, squared_error
 from raysuite.detection.preprocessing import to_input
 from raysuite.errors import ConfigError, DetectorError, StorageError
+from raysuite.memory import in_parts, told_as
 from raysuite.models.autoencoder import Autoencoder, build
 from raysuite.settings import section_from_mapping
 from raysuite.storage import Location
@@ -198,8 +199,9 @@ class Detector:
         return averaged(self._error, images_NCHW, self.symmetries if self.detection.flips else ())
 
     def _repaired(self, images_NCHW: Tensor) -> Tensor:
-        repaired: Tensor = self.net(images_NCHW.contiguous(memory_format=torch.channels_last))
-        return repaired
+        height, width = self.size
+        with told_as(DetectorError, f"one image of {height} × {width} pixels does not fit into memory"):
+            return in_parts(lambda part: self.net(part.contiguous(memory_format=torch.channels_last)), images_NCHW)
 
     def _error(self, images_NCHW: Tensor) -> Tensor:
         return squared_error(images_NCHW, self._repaired(images_NCHW))

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-# As in training: left-right, top-bottom, and a quarter turn; each as (quarter turns, after mirroring or not).
-NAMES = {"mirror": (0, True), "flip": (2, True), "turn": (1, False)}
+from raysuite.symmetries import ORIENTATIONS, orient
 
 
 def versions(symmetries: Sequence[str]) -> list[tuple[int, bool]]:
     """All that the symmetries lead to by themselves and one after another, the image as it is first.
 
     Args:
-        symmetries: Names in `NAMES`; others change more than the orientation, and are passed over.
+        symmetries: Names in `raysuite.symmetries.ORIENTATIONS`; others change more than the orientation, and are passed
+            over.
 
     Returns:
         (quarter turns, mirrored before them), 1 to 8 of them.
     """
-    steps = [NAMES[name] for name in symmetries if name in NAMES]
+    steps = [ORIENTATIONS[name] for name in symmetries if name in ORIENTATIONS]
     found = [(0, False)]
     for turns, mirrored in found:
         for more, again in steps:
@@ -42,7 +42,6 @@ def averaged(error: Callable[[Tensor], Tensor], images_NCHW: Tensor, symmetries:
     every = versions(symmetries)
     total_NHW = torch.zeros_like(images_NCHW[:, 0])
     for turns, mirrored in every:
-        changed_NCHW = torch.rot90(images_NCHW.flip(3) if mirrored else images_NCHW, turns, (2, 3))
-        back_NHW = torch.rot90(error(changed_NCHW), -turns, (1, 2))
+        back_NHW = torch.rot90(error(orient(images_NCHW, turns, mirrored)), -turns, (1, 2))
         total_NHW += back_NHW.flip(2) if mirrored else back_NHW
     return total_NHW / len(every)

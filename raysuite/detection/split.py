@@ -38,8 +38,13 @@ def split_good(count: int, data: DataConfig, seed: int) -> Split:
         held_out, train = order[:1], order[-1:]
         shared = "the training image is the validation image too" if count == 2 else "one image serves as all three"
         return Split(train, train, held_out, shared)
-    held = min(max(1, round(data.held_out_share * count)), count - 2)
-    judged = min(max(1, round(data.validation_share * count)), count - held - 1)
+    held, judged = held_out_and_validation(count, data)
     parts = (order[held + judged :], order[held : held + judged], order[:held])
     train, validation, held_out = (part.sort().values for part in parts)
     return Split(train, validation, held_out)
+
+
+def held_out_and_validation(count: int, data: DataConfig) -> tuple[int, int]:
+    """How many of ``count`` good images, three or more, are held out, and how many are validated on; none is 0."""
+    held = min(max(1, round(data.held_out_share * count)), count - 2)
+    return held, min(max(1, round(data.validation_share * count)), count - held - 1)

@@ -61,7 +61,7 @@ def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambd
     detectors: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for member in todo:
         detectors[member.category].append((member.seed, member.objective))
-    blocks = _test_blocks(run, detectors)
+    blocks = test_blocks(run, detectors)
     images = Counter({block["category"]: 0 for block in blocks})
     for block in blocks:
         images[block["category"]] += len(block["rows"])
@@ -98,7 +98,7 @@ def evaluate_all(run: Run, members: Sequence[Member], on_event: Listener = lambd
     on_event(Event("evaluate", "", everything, everything, f"{everything} scores", "done"))
 
 
-def _test_blocks(run: Run, categories: Iterable[str]) -> list[dict[str, Any]]:
+def test_blocks(run: Run, categories: Iterable[str]) -> list[dict[str, Any]]:
     """Where the test images lie: file, row group and rows, a batch each, found without reading any image."""
     blocks = []
     for category in categories:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 import ray.data
 
-from raysuite.datasets.entries import Entry, Listing
+from raysuite.datasets.entries import Entry, Listing, Source
 from raysuite.datasets.reading import read_sample
 from raysuite.datasets.schema import SAMPLE_SCHEMA
 from raysuite.datasets.shards import Manifest, category_folder
@@ -21,14 +23,14 @@ from raysuite.storage import Location
 FILES_PER_BLOCK = 64
 
 
-def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: None) -> Manifest:
-    """Write a data set as Parquet shards, one folder a category; files that cannot be read become rows with an error.
+def shard(listings: Sequence[Listing], shards: Location, on_event: Listener = lambda _: None) -> Manifest:
+    """Write data sets as Parquet shards, one folder a category; files that cannot be read become rows with an error.
 
     Complete shards of the same categories are left as they are. Incomplete ones, from a run that was stopped, are
     written anew.
 
     Args:
-        listing: What to write.
+        listings: What to write; each category is of one of them.
         shards: Where to; local or on any pyarrow filesystem that all workers reach.
         on_event: Told of the progress.
 
@@ -36,22 +38,25 @@ def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: Non
         DatasetError: The folder holds complete shards of other or since changed data, or rows were lost on the way.
     """
     there = Manifest.read(shards)
-    wanted = {entry.category for entry in listing.entries}
-    if there is not None and there.source != str(listing.root):
-        raise DatasetError(f"{shards} holds shards of {there.source}, not of {listing.root}; take another folder")
+    wanted = {category: listing for listing in listings for category in listing.categories}
     have = dict(there.categories) if there is not None else {}
-    for category in wanted & set(have):
-        _check_unchanged(listing, category, have[category], shards)
-    if there is not None and wanted <= set(have):
+    sources = dict(there.sources) if there is not None else {}
+    for category in wanted.keys() & have.keys():
+        _check_source(wanted[category].source, category, sources[category], shards)
+        _check_unchanged(wanted[category], category, have[category], shards)
+    missing = {category: listing for category, listing in wanted.items() if category not in have}
+    if there is not None and not missing:
         return there
-    for category in wanted - set(have):
+    for category in missing:
         # What a stopped run left behind would be there twice.
         category_folder(shards, category).delete_dir()
-    entries = [entry for entry in listing.entries if entry.category not in have]
-    on_event(Event("shard", "", 0, len(entries), f"{len(entries)} files of {len(wanted - set(have))} categories"))
-    _write(listing, entries, shards)
-    manifest = _manifest(listing, shards, sorted({*wanted, *have}))
-    counted = sum(sum(manifest.categories[c][k] for k in ("train", "test")) for c in wanted - set(have))
+    roots = {category: str(listing.root) for category, listing in missing.items()}
+    entries = [entry for listing in listings for entry in listing.entries if entry.category in missing]
+    on_event(Event("shard", "", 0, len(entries), f"{len(entries)} files of {len(missing)} categories"))
+    _write(roots, entries, shards)
+    sources |= {category: listing.source for category, listing in missing.items()}
+    manifest = _manifest(sources, shards)
+    counted = sum(sum(manifest.categories[c][k] for k in ("train", "test")) for c in missing)
     if counted != len(entries):
         raise DatasetError(
             f"{len(entries)} files went in, but {shards} has {counted} rows of them; delete it and rerun"
@@ -61,6 +66,14 @@ def shard(listing: Listing, shards: Location, on_event: Listener = lambda _: Non
     text = f"{counted} files sharded" + (f", {failed} of them unreadable" if failed else "")
     on_event(Event("shard", "", len(entries), len(entries), text, "done"))
     return manifest
+
+
+def _check_source(now: Source, category: str, then: Source, shards: Location) -> None:
+    if now != then:
+        raise DatasetError(
+            f"{shards} has category {category} of {then.uri} (layout {then.layout}), not of {now.uri} "
+            f"(layout {now.layout}); take another folder"
+        )
 
 
 def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], shards: Location) -> None:
@@ -73,24 +86,34 @@ def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], sh
         )
 
 
-def _write(listing: Listing, entries: list[Entry], shards: Location) -> None:
-    blocks = [
-        pa.Table.from_pylist([_plain(entry) for entry in entries[start : start + FILES_PER_BLOCK]], schema=_LISTING)
-        for start in range(0, len(entries), FILES_PER_BLOCK)
-    ]
+def _write(roots: dict[str, str], entries: list[Entry], shards: Location) -> None:
+    blocks = [pa.Table.from_pylist([_plain(entry) for entry in some], schema=_LISTING) for some in _blocks(entries)]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    root = str(listing.root)
 
     def read(batch: pa.Table) -> pa.Table:
-        here = Location.of(root)
-        rows = [read_sample(here, Entry(**row)) for row in batch.to_pylist()]
+        entries = [Entry(**row) for row in batch.to_pylist()]
+        places = {name: Location.of(roots[name]) for name in {entry.category for entry in entries}}
+        rows = [read_sample(places[entry.category], entry) for entry in entries]
         return pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA)
 
     # 16 files a call bound the memory of a task to 16 encoded and one decoded image.
     ray.data.from_arrow(blocks).map_batches(read, batch_size=16, batch_format="pyarrow").write_parquet(
         shards.path, filesystem=shards.fs, partition_cols=["category"], compression="zstd"
     )
+
+
+def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """What becomes a row group each: training or test images of one category, a random sample of them.
+
+    Files that follow each other are often of one day, or one film. In the order of a hash of their ids they are not, so
+    that a stream of row groups is a shuffled one; and it is the same order whenever they are written again.
+    """
+    shuffled = sorted(entries, key=lambda entry: hashlib.sha256(entry.id.encode()).digest())
+    shuffled.sort(key=lambda entry: (entry.category, entry.split != "train"))
+    for _, alike in groupby(shuffled, key=lambda entry: (entry.category, entry.split)):
+        rest = list(alike)
+        yield from (rest[start : start + FILES_PER_BLOCK] for start in range(0, len(rest), FILES_PER_BLOCK))
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
@@ -110,11 +133,11 @@ _LISTING = pa.schema(
 )
 
 
-def _manifest(listing: Listing, shards: Location, categories: list[str]) -> Manifest:
+def _manifest(sources: dict[str, Source], shards: Location) -> Manifest:
     """Count what was written, and take its fingerprint: ids and hashes alone are read, no image."""
     counts: dict[str, dict[str, int]] = {}
     contents: list[tuple[str, str]] = []
-    for category in categories:
+    for category in sorted(sources):
         folder = category_folder(shards, category)
         table = pads.dataset(folder.path, filesystem=folder.fs, format="parquet", exclude_invalid_files=False).to_table(
             columns=["id", "split", "sha256", "error"]
@@ -127,4 +150,4 @@ def _manifest(listing: Listing, shards: Location, categories: list[str]) -> Mani
     digest = hashlib.sha256()
     for identity, content in sorted(contents):
         digest.update(f"{identity}\0{content}\n".encode())
-    return Manifest(str(listing.root), listing.layout, digest.hexdigest(), counts)
+    return Manifest(digest.hexdigest(), counts, {category: sources[category] for category in counts})

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 import torch
 
 from raysuite import settings
-from raysuite.datasets.decoding import decode_image
-from raysuite.datasets.shards import read_samples
 from raysuite.detection.calibration import calibrate
-from raysuite.detection.preprocessing import choose_size, to_input
-from raysuite.detection.split import split_good
-from raysuite.errors import TrainingError
+from raysuite.pipelines.images import good_images
 from raysuite.pipelines.progress import Recorder
 from raysuite.runs import Member, Run
 from raysuite.training.distributed import rank
@@ -39,8 +36,7 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
     config = run.config_of(member)
     if rank() == 0:
         member.set_status("training")
-    images_NCHW = load_training_images(run, member.category)
-    split = split_good(len(images_NCHW), config.data, member.seed)
+    images = good_images(run, member.category, config, member.seed)
     record = Recorder(member, config.training)
 
     def tell(progress: Progress) -> None:
@@ -50,18 +46,18 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
                 board.put.remote(member.key, word)
 
     checkpoint = member.folder / "checkpoint"
-    trained = train(
-        config, images_NCHW[split.train], seed=member.seed, device=device, on_progress=tell, checkpoint=checkpoint
-    )
+    with closing(images.source) as source:
+        trained_images = len(source)
+        trained = train(config, source, seed=member.seed, device=device, on_progress=tell, checkpoint=checkpoint)
     if rank() > 0:
         return
     detector = calibrate(
         trained.net,
         category=member.category,
         detection=config.detection,
-        train_NCHW=images_NCHW[split.train],
-        validation_NCHW=images_NCHW[split.validation],
-        held_out_NCHW=images_NCHW[split.held_out],
+        train_NCHW=images.train_NCHW,
+        validation_NCHW=images.validation_NCHW,
+        held_out_NCHW=images.held_out_NCHW,
         device=device,
         seed=member.seed,
         symmetries=trained.augmentation.flips,
@@ -70,15 +66,17 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
             "objective": member.objective,
             "preset": config.preset,
             "steps": config.training.steps,
-            "trained_images": len(split.train),
-            "validation_images": len(split.validation),
-            "held_out_images": len(split.held_out),
-            "served_twice": split.shared,
+            "trained_images": trained_images,
+            "validation_images": len(images.validation_NCHW),
+            "held_out_images": len(images.held_out_NCHW),
+            "served_twice": images.shared,
+            "streamed": images.streamed,
             "augmentation": trained.augmentation.as_mapping(),
             "precision": trained.precision,
             "compiled": trained.compilation.used,
             "compile_reason": trained.compilation.reason,
             "workers": trained.workers,
+            "micro_batch": trained.micro_batch,
             "device": device.type,
             "parameters": trained.net.parameter_count(),
             "seconds": trained.seconds,
@@ -89,19 +87,3 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
     detector.save(member.detector)
     checkpoint.delete_dir()
     member.set_status("trained")
-
-
-def load_training_images(run: Run, category: str) -> torch.Tensor:
-    """A category's readable good training images, resized to one size: (N, 3, H, W) uint8.
-
-    Raises:
-        TrainingError: Fewer than two can be read.
-    """
-    samples = [s for s in read_samples(run.shards, category, "train") if s["error"] is None and s["label"] in {0, None}]
-    if len(samples) < 2:
-        raise TrainingError(f"category {category} has {len(samples)} readable good training images; it needs 2 or more")
-    # Order must not depend on how the shards were written, or a seed would not be enough to repeat a training.
-    samples.sort(key=lambda sample: sample["id"])
-    stride = run.config.model.stride
-    size = choose_size([(s["height"], s["width"]) for s in samples], run.config.data.image_size, stride)
-    return torch.stack([to_input(decode_image(sample["image"]), size) for sample in samples])

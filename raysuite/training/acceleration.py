@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from raysuite.config import Config
+from raysuite.errors import RaysuiteError
+from raysuite.memory import is_out_of_memory
 from raysuite.training.distributed import workers
 from raysuite.training.objectives import Net
 
@@ -74,6 +76,10 @@ def compiled_if_it_works(net: nn.Module, wanted: Compilation, trial: Callable[[N
         wanted: What `choose_compilation` said.
         trial: One forward and backward pass with what it is given: a compiler is only called when it is needed, and
             has failed or not once this returns.
+
+    Raises:
+        RaysuiteError: The trial raised it on purpose.
+        torch.OutOfMemoryError, RuntimeError: Memory ran out in the trial, which is no fault of the compiler's.
     """
     if not wanted.used:
         return net, wanted
@@ -82,6 +88,8 @@ def compiled_if_it_works(net: nn.Module, wanted: Compilation, trial: Callable[[N
     try:
         trial(compiled)
     except Exception as error:  # No compiler, an old one, a full disk: whatever it is, the net also runs without.
+        if isinstance(error, RaysuiteError) or is_out_of_memory(error):
+            raise
         torch._dynamo.reset()
         cause = getattr(error, "inner_exception", error)
         words = f"{type(cause).__name__}: {cause}".splitlines()[0]

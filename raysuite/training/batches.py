@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from raysuite.training.augmentation import Augmentation
+from raysuite.training.sources import Source, as_source, whole_numbers
 from raysuite.training.turning import SYMMETRIES, reach, sample_turned
 
 TURNED_SHARE = 0.5
@@ -15,33 +16,34 @@ TURNED_SHARE = 0.5
 that the finished detector will see."""
 
 
-def draw_batch(images_NCHW: Tensor, count: int, crop: int, augmentation: Augmentation, generator: Generator) -> Tensor:
+def draw_batch(
+    images: Tensor | Source, count: int, crop: int, augmentation: Augmentation, generator: Generator
+) -> Tensor:
     """Random images as float32 in [0, 1], cropped to at most ``crop`` a side, each at a place of its own, and changed.
 
     A shift is by whole pixels and so are flips and quarter turns: only turning by an odd angle interpolates, and only
     in a share of the images. Where a turned crop fits into the image, it is moved until it does.
 
     Args:
-        images_NCHW: All training images, uint8, on the generator's device.
-        count: How many to draw, with replacement.
+        images: Where images are taken from; or all of them, uint8, on the generator's device.
+        count: How many to draw.
         crop: Side of the square crop; sides shorter than it are kept whole.
         augmentation: As from `raysuite.training.augmentation.choose_augmentation`; each of its flips is applied to an
             image with probability ½. A quarter turn is left out where crops are not square.
         generator: On the images' device.
     """
     device = generator.device
-    total, _, height, width = images_NCHW.shape
-    rows, columns = min(crop, height), min(crop, width)
     # All that is random in one draw of a fixed shape: the same seed picks the same images whatever is done to them, and
     # a GPU is never waited for.
     picked, top, left, down, right, angle, turned, *flipped = torch.rand(
         (7 + len(SYMMETRIES), count), generator=generator, device=device
     )
-    picks = _whole(picked, total)
-    top, left = _whole(top, height - rows + 1), _whole(left, width - columns + 1)
+    whole_NCHW = as_source(images).take(picked)
+    height, width = whole_NCHW.shape[2:]
+    rows, columns = min(crop, height), min(crop, width)
+    top, left = whole_numbers(top, height - rows + 1), whole_numbers(left, width - columns + 1)
     down = (augmentation.shift * height * (2 * down - 1)).round().long()
     right = (augmentation.shift * width * (2 * right - 1)).round().long()
-    whole_NCHW = images_NCHW[picks]
     if (rows, columns) == (height, width) and augmentation.shift == 0:
         batch = whole_NCHW.float() / 255
     else:
@@ -62,12 +64,6 @@ def draw_batch(images_NCHW: Tensor, count: int, crop: int, augmentation: Augment
         if name in augmentation.flips and (name != "turn" or rows == columns):
             batch = torch.where((chance < 0.5).view(-1, 1, 1, 1), change(batch), batch)
     return batch
-
-
-def _whole(uniform_N: Tensor, count: int) -> Tensor:
-    """Whole numbers below ``count`` from numbers in [0, 1)."""
-    # A float32 close to 1 may round up to the count itself.
-    return (uniform_N * count).long().clamp(max=count - 1)
 
 
 def _cut(images_NCHW: Tensor, top_N: Tensor, left_N: Tensor, size: tuple[int, int], padding: str) -> Tensor:

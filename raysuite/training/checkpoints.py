@@ -14,11 +14,12 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from raysuite import settings
-from raysuite.config import Config
-from raysuite.errors import StorageError
+from raysuite.config import Config, ModelConfig
+from raysuite.errors import StorageError, TrainingError
+from raysuite.memory import is_out_of_memory
+from raysuite.models.autoencoder import Autoencoder, build
 from raysuite.storage import Location
 from raysuite.training.state import State
 
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Checkpoints:
     """The checkpoint of one training in a folder of its own."""
 
-    def __init__(self, where: Location, config: Config, seed: int, images_NCHW: Tensor, device: str) -> None:
+    def __init__(self, where: Location, config: Config, seed: int, images: str, device: str) -> None:
         self.where = where
         self.last_step = 0
         self._file = where / "checkpoint.json"
@@ -41,7 +42,7 @@ class Checkpoints:
         self._training = {
             "settings": chosen,
             "seed": seed,
-            "images": hashlib.sha256(images_NCHW.cpu().contiguous().numpy().data).hexdigest(),
+            "images": images,
             # A generator's state can only be taken over by one of the same kind.
             "device": device,
         }
@@ -66,6 +67,8 @@ class Checkpoints:
                 raise ValueError(f"{card['tensors']} is not what was written")
             state.restore(safetensors.torch.load(data), card["state"])
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, StorageError) as error:
+            if is_out_of_memory(error):
+                raise
             _log.warning("the checkpoint in %s is damaged (%s): starting anew", self.where, error)
             return False
         if card["tensors"] == self._names[0]:
@@ -93,3 +96,28 @@ class Checkpoints:
         self._file.write_text(json.dumps(card, allow_nan=False) + "\n")
         self._names.reverse()
         self.last_step = state.step
+
+
+def averaged_net(where: Location, model: ModelConfig) -> tuple[int, Autoencoder]:
+    """The averaged net of the checkpoint in a folder, whichever training it is of, and the step that it is of.
+
+    Args:
+        where: The folder.
+        model: What net it is.
+
+    Returns:
+        The net on the CPU, in evaluation mode.
+
+    Raises:
+        TrainingError: There is no checkpoint, it is damaged, or it is one of another net.
+    """
+    try:
+        card = json.loads((where / "checkpoint.json").read_text())
+        tensors = safetensors.torch.load((where / str(card["tensors"])).read_bytes())
+        net = build(model, seed=0).eval()
+        net.load_state_dict({k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")})
+        return int(card["state"]["step"]), net
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, StorageError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise TrainingError(f"the checkpoint in {where} cannot be used: {error}") from error

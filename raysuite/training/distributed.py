@@ -53,14 +53,19 @@ def slice_of(batch_size: int) -> slice:
     return slice(rank() * each, (rank() + 1) * each)
 
 
-def agree(number: int) -> bool:
-    """Whether all workers have the same number, which must be 0 or more."""
-    if workers() == 1:
-        return True
+def everyones(number: int) -> list[int]:
+    """All workers' numbers, by rank."""
     numbers = torch.zeros(workers(), dtype=torch.int64)
     numbers[rank()] = number
-    numbers = total(numbers.to(_device()))
-    return bool((numbers == numbers[0]).all())
+    if workers() > 1:
+        numbers = total(numbers.to(_device()))
+    found: list[int] = numbers.tolist()
+    return found
+
+
+def agree(number: int) -> bool:
+    """Whether all workers have the same number."""
+    return len(set(everyones(number))) == 1
 
 
 @torch.no_grad()

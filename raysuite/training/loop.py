@@ -1,15 +1,16 @@
 """The training loop: good images in, a repairing net out. Plain torch, no Ray.
 
-All images stay on the device as uint8; augmentation and corruption happen there too, from one seeded generator, so that
-the same seed on the same machine gives the same net. Inside a ``torch.distributed`` process group all its processes
-train one net together (`raysuite.training.distributed`).
+All images stay on the device as uint8, or come to it in a stream (`raysuite.training.sources`); augmentation and
+corruption happen there too, from one seeded generator, so that the same seed on the same machine gives the same net.
+Inside a ``torch.distributed`` process group all its processes train one net together
+(`raysuite.training.distributed`).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from raysuite.config import Config, TrainingConfig
 from raysuite.corruption.corruptor import Corrupted
 from raysuite.errors import TrainingError
+from raysuite.memory import told_as
 from raysuite.models.autoencoder import Autoencoder, build
 from raysuite.storage import Location
 from raysuite.training.acceleration import (
@@ -27,13 +29,24 @@ from raysuite.training.acceleration import (
     compiled_if_it_works,
     in_precision,
 )
+from raysuite.training.accumulation import LESS, Accumulation
 from raysuite.training.augmentation import Augmentation, choose_augmentation
 from raysuite.training.averaging import AveragedNet
 from raysuite.training.batches import draw_batch
 from raysuite.training.checkpoints import Checkpoints
-from raysuite.training.distributed import agree, rank, slice_of, synchronise_batch_norm, total, total_gradients, workers
+from raysuite.training.distributed import (
+    agree,
+    everyones,
+    rank,
+    slice_of,
+    synchronise_batch_norm,
+    total,
+    total_gradients,
+    workers,
+)
 from raysuite.training.objectives import Net, make_objective
 from raysuite.training.progress import Progress, what_is_wrong
+from raysuite.training.sources import Source, as_source
 from raysuite.training.state import State
 
 
@@ -48,6 +61,7 @@ class Trained:
         precision: What the forward pass was computed in.
         compilation: Whether the net was compiled, and why or why not.
         workers: How many processes trained it together.
+        micro_batch: Images that each of them computed at once: its share of the batch, or less where memory ran out.
         resumed_at: The step of the checkpoint that it went on from; 0 without one.
         seconds: Of the whole training, without the time between a stop and going on.
     """
@@ -58,44 +72,56 @@ class Trained:
     precision: str
     compilation: Compilation
     workers: int
+    micro_batch: int
     resumed_at: int
     seconds: float
 
 
+@told_as(TrainingError, f"the training ran out of memory: lower training.batch_size, {LESS}")
 def train(
     config: Config,
-    images_NCHW: Tensor,
+    images: Tensor | Source,
     *,
     seed: int,
     device: torch.device,
     on_progress: Callable[[Progress], None] = lambda _: None,
     checkpoint: Location | None = None,
+    pauses: Collection[int] = (),
+    on_pause: Callable[[int, Trained], None] = lambda _step, _trained: None,
 ) -> Trained:
     """Train one net on one category's good images.
 
     Args:
         config: All settings but ``detection``, which matters later.
-        images_NCHW: Good images, uint8, sides multiples of ``config.model.stride``.
+        images: Good images, uint8, sides multiples of ``config.model.stride``; or where they come from.
         seed: Of weights, order, augmentation and corruption.
         device: Where to train.
         on_progress: Called with each new line of the history.
         checkpoint: A folder of this training alone, which all workers can read, for a checkpoint every
             ``training.checkpoint_every`` steps and one at the end. If one of the same training is there, the training
             goes on from it.
+        pauses: Steps after which the training pauses, its checkpoint written, for ``on_pause``, as it does if it goes
+            on from such a step; it then goes on as if it had not. The time of a pause is not counted.
+        on_pause: Called with the step and with what the training would hand over if it ended there. What it raises
+            ends the training.
 
     Raises:
-        TrainingError: There are no images, or the loss is no longer a finite number or diverges; the last good
-            checkpoint stays.
+        TrainingError: There are no images, they or one of them at work do not fit into memory, or the loss is no longer
+            a finite number or diverges; the last good checkpoint stays.
         ConfigError: The workers cannot share the batch equally.
         StorageError: The checkpoint cannot be written.
     """
-    if len(images_NCHW) == 0:
+    source = as_source(images)
+    if len(source) == 0:
         raise TrainingError("there are no good images to train on")
     settings, mine = config.training, slice_of(config.training.batch_size)
-    checkpoints = Checkpoints(checkpoint, config, seed, images_NCHW, device.type) if checkpoint else None
-    images_NCHW = images_NCHW.to(device)
+    checkpoints = Checkpoints(checkpoint, config, seed, source.fingerprint(), device.type) if checkpoint else None
+    size = f"{source.sample_NCHW.nbytes / 1e9:.1f} GB"
+    less = "lower data.image_size, or data.resident_gb to stream them"
+    with told_as(TrainingError, f"the training images, {size}, do not fit into memory: {less}"):
+        source.move(device)
     crop = config.data.crop_size or config.data.image_size
-    augmentation = choose_augmentation(config.augmentation, images_NCHW, crop)
+    augmentation = choose_augmentation(config.augmentation, source.sample_NCHW, crop)
     net = build(config.model, seed).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     synchronise_batch_norm(net)
     averaged = AveragedNet(net, settings.ema)
@@ -105,12 +131,14 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     state = State(net, averaged, optimiser, generator, torch.zeros(4, device=device))
     objective = make_objective(config, net)
+    accumulation = Accumulation(net, objective, mine.stop - mine.start)
     precision = choose_precision(config, device)
 
     def trial(module: Net) -> None:
-        images = draw_batch(images_NCHW, settings.batch_size, crop, augmentation, torch.Generator(device))
-        batch = objective.draw(images, torch.Generator(device))
-        objective.loss(in_precision(module, precision), batch).total.backward()  # type: ignore[no-untyped-call]
+        sample_NCHW = source.sample_NCHW[: settings.batch_size].to(device)
+        trial_NCHW = draw_batch(sample_NCHW, settings.batch_size, crop, augmentation, torch.Generator(device))
+        batch = objective.draw(trial_NCHW, torch.Generator(device))
+        accumulation.gradients(in_precision(module, precision), batch)
 
     module, compilation = compiled_if_it_works(net, choose_compilation(config, device), trial)
     forward = in_precision(module, precision)
@@ -123,7 +151,27 @@ def train(
             raise TrainingError(
                 f"the workers do not read the same checkpoint in {checkpoints.where}; let them share it"
             )
+    source.seek(state.step * settings.batch_size)
     resumed_at = logged_at = state.step
+
+    def hand_over() -> Trained:
+        # A net of its own, without what was hooked or put into the one that is trained.
+        own = build(config.model, seed).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        own.load_state_dict(averaged.net.state_dict())
+        micro_batch = min(everyones(accumulation.micro_batch))
+        return Trained(
+            own, tuple(state.history), augmentation, precision, compilation, workers(), micro_batch, resumed_at,
+            state.seconds,
+        )  # fmt: skip
+
+    def pause() -> float:
+        """Let the caller look at what there is, if that is wanted at this step; returns for how many seconds."""
+        begun = time.perf_counter()
+        if state.step in pauses:
+            on_pause(state.step, hand_over())
+        return time.perf_counter() - begun
+
+    pause()
     start = time.perf_counter() - state.seconds
     logged = time.perf_counter()
 
@@ -142,17 +190,15 @@ def train(
         rate = learning_rate(state.step, settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        clean_NCHW = draw_batch(images_NCHW, settings.batch_size, crop, augmentation, generator)
+        clean_NCHW = draw_batch(source, settings.batch_size, crop, augmentation, generator)
         batch = objective.draw(clean_NCHW, generator)
         batch = Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
-        loss = objective.loss(forward, batch)
-        optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        losses = accumulation.gradients(forward, batch)
         total_gradients(net.parameters())
         nn.utils.clip_grad_norm_(net.parameters(), settings.gradient_clip)
         optimiser.step()
         averaged.update()
-        state.sums += torch.stack([loss.total.detach(), loss.kept, loss.repaired, loss.extra])
+        state.sums += losses
         if state.step % settings.log_every == 0 or state.step == settings.steps:
             # Only here, and at checkpoints, is the device waited for.
             summed = total(state.sums).tolist()
@@ -167,22 +213,19 @@ def train(
             on_progress(line)
             state.sums.zero_()
             logged, logged_at = now, state.step
-        at_the_end = state.step == settings.steps
-        if at_the_end or (checkpoints is not None and state.step % settings.checkpoint_every == 0):
+        stops = state.step == settings.steps or state.step in pauses
+        if stops or (checkpoints is not None and state.step % settings.checkpoint_every == 0):
             if not state.is_finite():
                 raise stop("the weights are no longer numbers")
             state.seconds = time.perf_counter() - start
             if checkpoints is not None:
-                everyones = total(state.sums)
-                state.sums.copy_(everyones if rank() == 0 else torch.zeros_like(everyones))
+                summed_4 = total(state.sums)
+                state.sums.copy_(summed_4 if rank() == 0 else torch.zeros_like(summed_4))
                 if rank() == 0:
                     checkpoints.save(state)
-    # A net of its own, without what was hooked or put into the one that was trained.
-    final = build(config.model, seed).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    final.load_state_dict(averaged.net.state_dict())
-    return Trained(
-        final, tuple(state.history), augmentation, precision, compilation, workers(), resumed_at, state.seconds
-    )
+        paused = pause()
+        start, logged = start + paused, logged + paused
+    return hand_over()
 
 
 def learning_rate(step: int, settings: TrainingConfig) -> float:

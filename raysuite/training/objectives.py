@@ -1,13 +1,14 @@
 """What a net can be asked for: the method's objective and those it is compared with, all over the same net.
 
-An objective draws a net's input and target from clean images, and computes the loss of the net's answer. With several
-workers (`raysuite.training.distributed`) each has its share of the loss; the shares add up to the loss.
+An objective draws a net's input and target from clean images, and computes the loss of the net's answer. Each of
+several workers (`raysuite.training.distributed`), or of several micro-batches (`raysuite.training.accumulation`), has
+its share of the loss; the shares add up to the loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -46,14 +47,40 @@ class Loss:
     extra: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the loss of a part of a batch must know of the whole batch, so that the parts' losses add up to the whole's.
+
+    Attributes:
+        divisor: Images of the whole batch, over those of the part.
+        pixels: Pixels of the whole batch.
+        corrupted: How many of them were corrupted, a scalar tensor, float32.
+    """
+
+    divisor: float
+    pixels: int
+    corrupted: Tensor
+
+    @classmethod
+    def of(cls, batch: Corrupted) -> Share:
+        """That of a worker's whole slice of the batch; all workers must ask for it together."""
+        mask_N1HW = batch.mask_N1HW
+        # Summed as floats: up to 2²⁴ pixels that is exact, and beyond it does not matter.
+        return cls(workers(), mask_N1HW.numel() * workers(), total(mask_N1HW.float().sum()))
+
+    def of_part(self, images: int, part: int) -> Share:
+        """That of ``part`` images out of the ``images`` that this is the share of."""
+        return replace(self, divisor=self.divisor * (images / part))
+
+
 class Objective(Protocol):
     """What a net is asked for."""
 
     def draw(self, clean_NCHW: Tensor, generator: Generator) -> Corrupted:
         """A batch's inputs and targets from clean images, float32 in [0, 1]; random numbers from the generator."""
 
-    def loss(self, net: Net, batch: Corrupted) -> Loss:
-        """The loss of the net on a batch, or on this worker's slice of it."""
+    def loss(self, net: Net, batch: Corrupted, share: Share) -> Loss:
+        """The loss of the net on a part of a batch: its share of the whole batch's."""
 
 
 def make_objective(config: Config, net: Autoencoder) -> Objective:
@@ -96,17 +123,17 @@ class Filter:
         """Corrupt the images; the targets have noise or not, as ``corruption.noise`` says."""
         return self.corruptor(clean_NCHW, generator)
 
-    def loss(self, net: Net, batch: Corrupted) -> Loss:
+    def loss(self, net: Net, batch: Corrupted, share: Share) -> Loss:
         """The region-balanced loss and the optional terms."""
         outputs_NCHW = net(batch.inputs_NCHW)
-        kept, repaired = region_errors(outputs_NCHW, batch.targets_NCHW, batch.mask_N1HW)
+        kept, repaired = region_errors(outputs_NCHW, batch.targets_NCHW, batch.mask_N1HW, share)
         extra = torch.zeros_like(kept)
         if self.gradient_weight:
             unlike = gradient_dissimilarity(outputs_NCHW, batch.targets_NCHW)
-            extra = extra + self.gradient_weight * unlike / workers()
+            extra = extra + self.gradient_weight * unlike / share.divisor
         if self.idempotence_weight:
             again_NCHW = net(outputs_NCHW.detach())
-            extra = extra + self.idempotence_weight * _mean_square(again_NCHW.float() - outputs_NCHW.float())
+            extra = extra + self.idempotence_weight * _mean_square(again_NCHW.float() - outputs_NCHW.float(), share)
         errors = (1 - self.repair_weight) * kept + self.repair_weight * repaired
         return Loss(errors + extra, kept.detach(), repaired.detach(), extra.detach())
 
@@ -118,9 +145,9 @@ class Plain:
         """Input and target are the clean images."""
         return Corrupted(clean_NCHW, clean_NCHW, _nowhere(clean_NCHW))
 
-    def loss(self, net: Net, batch: Corrupted) -> Loss:
+    def loss(self, net: Net, batch: Corrupted, share: Share) -> Loss:
         """The mean squared error."""
-        error = _mean_square(net(batch.inputs_NCHW).float() - batch.targets_NCHW)
+        error = _mean_square(net(batch.inputs_NCHW).float() - batch.targets_NCHW, share)
         return _with_extra(error, torch.zeros_like(error))
 
 
@@ -135,10 +162,14 @@ class Sparse(Plain):
     def _keep(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
         self._code = output
 
-    def loss(self, net: Net, batch: Corrupted) -> Loss:
+    def loss(self, net: Net, batch: Corrupted, share: Share) -> Loss:
         """The mean squared error and the penalty."""
-        error = _mean_square(net(batch.inputs_NCHW).float() - batch.targets_NCHW)
-        return _with_extra(error, self.weight * self._code.float().abs().mean() / workers())
+        try:
+            error = _mean_square(net(batch.inputs_NCHW).float() - batch.targets_NCHW, share)
+            return _with_extra(error, self.weight * self._code.float().abs().mean() / share.divisor)
+        finally:
+            # It hangs on to the whole pass, which must not outlast this even where memory runs out in it.
+            self._code = torch.empty(0)
 
 
 class Denoise(Plain):
@@ -169,15 +200,15 @@ class Contractive:
         nudge_NCHW = NUDGE * normal(tuple(clean_NCHW.shape), generator)
         return Corrupted(clean_NCHW + nudge_NCHW, clean_NCHW, _nowhere(clean_NCHW))
 
-    def loss(self, net: Net, batch: Corrupted) -> Loss:
+    def loss(self, net: Net, batch: Corrupted, share: Share) -> Loss:
         """The mean squared error of the clean images, and the penalty."""
         both_NCHW = net(torch.cat([batch.targets_NCHW, batch.inputs_NCHW])).float()
         outputs_NCHW, nudged_NCHW = both_NCHW.chunk(2)
-        error = _mean_square(outputs_NCHW - batch.targets_NCHW)
-        return _with_extra(error, self.weight * _mean_square((nudged_NCHW - outputs_NCHW) / NUDGE))
+        error = _mean_square(outputs_NCHW - batch.targets_NCHW, share)
+        return _with_extra(error, self.weight * _mean_square((nudged_NCHW - outputs_NCHW) / NUDGE, share))
 
 
-def region_errors(outputs_NCHW: Tensor, targets_NCHW: Tensor, mask_N1HW: Tensor) -> tuple[Tensor, Tensor]:
+def region_errors(outputs_NCHW: Tensor, targets_NCHW: Tensor, mask_N1HW: Tensor, share: Share) -> tuple[Tensor, Tensor]:
     """Mean squared error of kept and of corrupted pixels, each over its own area in the whole batch.
 
     ``‖M̄ ⊙ (f(x̂) − x)‖² / ‖M̄‖₁`` and ``‖M ⊙ (f(x̂) − x)‖² / ‖M‖₁``, which Bauer et al. (arXiv 2206.11723) mix by
@@ -187,18 +218,19 @@ def region_errors(outputs_NCHW: Tensor, targets_NCHW: Tensor, mask_N1HW: Tensor)
         outputs_NCHW: The net's output, float.
         targets_NCHW: What it should be, float32.
         mask_N1HW: True where the input was corrupted.
+        share: What part of the whole batch this is.
     """
     error_N1HW = (outputs_NCHW.float() - targets_NCHW).square().mean(1, keepdim=True)
     mask = mask_N1HW.to(error_N1HW.dtype)
-    area, pixels = total(mask.sum()), mask.numel() * workers()
+    area, pixels = share.corrupted, share.pixels
     on_mask = (error_N1HW * mask).sum()
     kept = (error_N1HW.sum() - on_mask) / (pixels - area).clamp(min=SMALLEST_SHARE * pixels)
     return kept, on_mask / area.clamp(min=SMALLEST_SHARE * pixels)
 
 
-def _mean_square(difference_NCHW: Tensor) -> Tensor:
-    """This worker's share of the mean square over the whole batch."""
-    return difference_NCHW.square().mean() / workers()
+def _mean_square(difference_NCHW: Tensor, share: Share) -> Tensor:
+    """The part's share of the mean square over the whole batch."""
+    return difference_NCHW.square().mean() / share.divisor
 
 
 def _with_extra(error: Tensor, extra: Tensor) -> Loss:

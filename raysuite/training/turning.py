@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raysuite.symmetries import ORIENTATIONS, orient
+
 SYMMETRIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mirror": lambda images_NCHW: images_NCHW.flip(3),
-    "flip": lambda images_NCHW: images_NCHW.flip(2),
-    "turn": lambda images_NCHW: images_NCHW.transpose(2, 3).flip(3),
+    name: partial(orient, turns=turns, mirrored=mirrored) for name, (turns, mirrored) in ORIENTATIONS.items()
 }
-"""Left-right, top-bottom, and a quarter turn clockwise: changes that move whole pixels."""
+"""Left-right, top-bottom, and a quarter turn clockwise, as what they do to (N, C, H, W) images."""
 
 
 def sample_turned(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysuite.datasets.entries import Entry, checked_category
-from raysuite.datasets.layouts import LAYOUTS, find_entries
+from raysuite.datasets.layouts import LAYOUTS, find_all, find_entries
 from raysuite.errors import DatasetError
 from raysuite.storage import Location
 
@@ -207,6 +207,44 @@ def test_an_unknown_category_names_the_nearest_and_the_rest(tmp_path):
 def test_many_categories_are_not_all_shown(tmp_path):
     with pytest.raises(DatasetError, match="and 5 more"):
         found(plant(tmp_path, [f"c{k:02d}/train/good/a.png" for k in range(25)]), categories=["zzz"])
+
+
+def several(*roots, **kwargs):
+    return find_all([Location.of(root) for root in roots], **kwargs)
+
+
+def test_each_of_several_data_sets_has_its_own_layout(tmp_path):
+    mvtec, btad = plant(tmp_path / "a", MVTEC), plant(tmp_path / "b", BTAD)
+    one, two = several(mvtec, btad)
+    assert (one, two) == (found(mvtec), found(btad))
+    assert [listing.source.layout for listing in (one, two)] == ["mvtec", "btad"]
+    assert [listing.source.uri for listing in (one, two)] == [str(mvtec), str(btad)]
+
+
+def test_categories_are_chosen_across_data_sets(tmp_path):
+    roots = plant(tmp_path / "a", MVTEC), plant(tmp_path / "b", BTAD)
+    one, two = several(*roots, categories=["cable"])
+    assert (one.categories, two.categories) == (("cable",), ())
+    with pytest.raises(
+        DatasetError, match=r"/a, .*/b have no category 'cabel' \(did you mean 'cable'.*01, bottle, cable"
+    ):
+        several(*roots, categories=["01", "cabel"])
+
+
+def test_two_data_sets_with_a_category_of_one_name_are_refused_unless_it_is_left_out(tmp_path):
+    roots = plant(tmp_path / "a", MVTEC), plant(tmp_path / "b", ["bottle/train/ok/0.png", "lid/train/ok/0.png"])
+    with pytest.raises(DatasetError, match=r"/a and .*/b both have a category 'bottle': rename.*--category"):
+        several(*roots)
+    one, two = several(*roots, categories=["cable", "lid"])
+    assert (one.categories, two.categories) == (("cable",), ("lid",))
+
+
+def test_a_data_set_given_twice_is_refused(tmp_path):
+    root = plant(tmp_path / "a", MVTEC)
+    with pytest.raises(DatasetError, match=r"/a is given twice"):
+        several(root, tmp_path / "a" / ".." / "a")
+    with pytest.raises(DatasetError, match=r"both have a category 'bottle'"):
+        several(root, root / "bottle")
 
 
 @pytest.mark.parametrize("files", [["cap/test/good/a.png"], ["cap/train/a.png"], ["cap/train/good/notes.txt"]])

@@ -1,5 +1,6 @@
 import json
 import pickle
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,40 @@ def test_a_score_does_not_depend_on_the_company(detector):
     images = pictures((32, 64), (50, 70), (64, 64))
     together = detector.score(images).scores
     assert np.concatenate([detector.score([one]).scores for one in images]) == pytest.approx(together, rel=1e-4)
+
+
+@contextmanager
+def memory_for(count, net):
+    """The net holds so many images at once; gives what sizes it was called with."""
+    seen = []
+
+    def check(_module, inputs):
+        seen.append(len(inputs[0]))
+        if len(inputs[0]) > count:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nmore lines")
+
+    handle = net.register_forward_pre_hook(check)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def test_pictures_that_do_not_fit_into_memory_together_are_scored_a_few_at_a_time(detector):
+    images = pictures((32, 64), (50, 70), (64, 64), (32, 64), (40, 40))
+    together = detector.score(images)
+    with memory_for(2, detector.net) as seen:
+        apart = detector.score(images)
+    assert seen[0] == 5
+    assert sum(size for size in seen if size <= 2) == 5
+    assert apart.scores == pytest.approx(together.scores, rel=1e-4)
+    for one, other in zip(apart.maps, together.maps, strict=True):
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-5)
+
+
+def test_a_picture_that_does_not_fit_into_memory_alone_is_told_in_a_sentence(detector):
+    with memory_for(0, detector.net), pytest.raises(DetectorError, match=r"one image of 32 × 64 pixels.*\(CUDA out"):
+        detector.score(pictures((32, 64), (50, 70)))
 
 
 def test_no_pictures_give_no_scores(detector):

@@ -3,7 +3,9 @@ import itertools
 import pytest
 import torch
 
-from raysuite.detection.flips import NAMES, averaged, versions
+from raysuite.detection.flips import averaged, versions
+from raysuite.symmetries import ORIENTATIONS
+from raysuite.training.turning import SYMMETRIES
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ def test_names_that_are_no_orientation_are_passed_over():
     assert versions(("rotate",)) == [(0, False)]
 
 
-SUBSETS = [some for count in range(4) for some in itertools.combinations(NAMES, count)]
+SUBSETS = [some for count in range(4) for some in itertools.combinations(ORIENTATIONS, count)]
 
 
 @pytest.mark.parametrize("symmetries", SUBSETS)
@@ -39,8 +41,13 @@ def test_an_error_that_lies_at_its_pixel_comes_back_to_it(symmetries):
 
 def test_names_mean_what_they_mean_in_training():
     images_NCHW = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    wanted = {"mirror": images_NCHW.flip(3), "flip": images_NCHW.flip(2)}
-    for name, changed_NCHW in wanted.items():
+    plainly = {
+        "mirror": images_NCHW.flip(3),
+        "flip": images_NCHW.flip(2),
+        "turn": images_NCHW.transpose(2, 3).flip(3),
+    }
+    for name, changed_NCHW in plainly.items():
+        assert torch.equal(SYMMETRIES[name](images_NCHW), changed_NCHW)
         seen = []
 
         def error(changed_NCHW, log=seen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raysuite.datasets.layouts import find_entries
+from raysuite.datasets.layouts import find_all, find_entries
 from raysuite.datasets.shards import Manifest, category_folder, read_samples
 from raysuite.errors import DatasetError
 from raysuite.pipelines.ingest import shard
@@ -40,7 +41,7 @@ def _rows(shards: Location, category: str) -> list[dict[str, object]]:
 def test_every_file_is_one_row_with_its_bytes(small_benchmark: Path, tmp_path: Path) -> None:
     listing = find_entries(Location.of(small_benchmark))
     shards = Location.of(tmp_path / "shards")
-    manifest = shard(listing, shards)
+    manifest = shard([listing], shards)
     rows = [row for category in listing.categories for row in _rows(shards, category)]
     assert sorted(str(row["id"]) for row in rows) == sorted(entry.id for entry in listing.entries)
     assert all(row["image"] == (small_benchmark / str(row["id"])).read_bytes() for row in rows)
@@ -51,7 +52,7 @@ def test_every_file_is_one_row_with_its_bytes(small_benchmark: Path, tmp_path: P
 def test_bad_files_are_rows_with_an_error_that_names_them(bad_files: Path, tmp_path: Path) -> None:
     listing = find_entries(Location.of(bad_files))
     shards = Location.of(tmp_path / "shards")
-    manifest = shard(listing, shards)
+    manifest = shard([listing], shards)
     errors = {str(row["id"]).rsplit("/", 1)[-1]: str(row["error"]) for row in _rows(shards, "weave") if row["error"]}
     assert errors.keys() == {"truncated.png", "empty.png", "text.png", "000.png"}
     assert all(name in error for name, error in errors.items())
@@ -65,26 +66,65 @@ def test_shards_that_were_not_finished_are_written_anew_without_duplicates(
 ) -> None:
     listing = find_entries(Location.of(small_benchmark), categories=["weave"])
     shards = Location.of(tmp_path / "shards")
-    shard(listing, shards)
+    shard([listing], shards)
     (tmp_path / "shards" / "manifest.json").unlink()
-    shard(listing, shards)
+    shard([listing], shards)
     assert len(_rows(shards, "weave")) == len(listing.entries)
 
 
 def test_another_category_is_added_and_the_finished_one_left_alone(small_benchmark: Path, tmp_path: Path) -> None:
     shards = Location.of(tmp_path / "shards")
-    shard(find_entries(Location.of(small_benchmark), categories=["weave"]), shards)
+    shard([find_entries(Location.of(small_benchmark), categories=["weave"])], shards)
     before = category_folder(shards, "weave").children()
-    manifest = shard(find_entries(Location.of(small_benchmark)), shards)
+    manifest = shard([find_entries(Location.of(small_benchmark))], shards)
     assert category_folder(shards, "weave").children() == before
     assert set(manifest.categories) == {"weave", "flange"}
 
 
 def test_shards_of_other_data_are_refused(small_benchmark: Path, bad_files: Path, tmp_path: Path) -> None:
     shards = Location.of(tmp_path / "shards")
-    shard(find_entries(Location.of(small_benchmark), categories=["weave"]), shards)
-    with pytest.raises(DatasetError, match="take another folder"):
-        shard(find_entries(Location.of(bad_files)), shards)
+    shard([find_entries(Location.of(small_benchmark), categories=["weave"])], shards)
+    told = f"category weave of {small_benchmark} .layout mvtec., not of {bad_files} .*take another folder"
+    with pytest.raises(DatasetError, match=told):
+        shard([find_entries(Location.of(bad_files))], shards)
+
+
+def test_data_sets_whose_images_have_the_same_ids_are_sharded_together(small_benchmark: Path, tmp_path: Path) -> None:
+    roots = [small_benchmark / name for name in ("weave", "flange")]
+    listings = find_all([Location.of(root) for root in roots])
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard(listings, shards)
+    for root, listing in zip(roots, listings, strict=True):
+        rows = _rows(shards, root.name)
+        assert sorted(str(row["id"]) for row in rows) == sorted(entry.id for entry in listing.entries)
+        assert all(row["image"] == (root / str(row["id"])).read_bytes() for row in rows)
+        assert manifest.sources[root.name] == listing.source
+    assert {row["id"] for row in _rows(shards, "weave")} & {row["id"] for row in _rows(shards, "flange")}
+    assert Manifest.read(shards) == manifest
+    assert shard(listings, shards) == manifest
+
+
+def test_a_data_set_joins_the_shards_of_another_which_are_left_alone(small_benchmark: Path, tmp_path: Path) -> None:
+    one, two = find_all([Location.of(small_benchmark / name) for name in ("weave", "flange")])
+    shards = Location.of(tmp_path / "shards")
+    shard([one], shards)
+    before = category_folder(shards, "weave").children()
+    manifest = shard([two], shards)
+    assert category_folder(shards, "weave").children() == before
+    assert manifest.sources == {"weave": one.source, "flange": two.source}
+
+
+def test_the_manifest_of_a_run_of_one_data_set_in_the_format_before_is_still_read(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    listing = find_entries(Location.of(small_benchmark))
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard([listing], shards)
+    file = tmp_path / "shards" / "manifest.json"
+    card = json.loads(file.read_text())
+    (one,) = card.pop("data_sets")
+    file.write_text(json.dumps({**card, "source": one["uri"], "layout": one["layout"]}))
+    assert Manifest.read(shards) == manifest
 
 
 def test_odd_category_names_survive_the_way_into_shards(small_benchmark: Path, tmp_path: Path) -> None:
@@ -92,7 +132,7 @@ def test_odd_category_names_survive_the_way_into_shards(small_benchmark: Path, t
     shutil.copytree(small_benchmark / "weave", tmp_path / "data" / name)
     listing = find_entries(Location.of(tmp_path / "data"))
     shards = Location.of(tmp_path / "shards")
-    shard(listing, shards)
+    shard([listing], shards)
     rows = _rows(shards, name)
     assert len(rows) == len(listing.entries)
     assert {row["category"] for row in rows} == {name}

@@ -9,6 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+import raysuite.training.loop
 from raysuite.corruption.corruptor import Corrupted
 from raysuite.errors import ConfigError, TrainingError
 from raysuite.models.autoencoder import build
@@ -24,7 +25,7 @@ from raysuite.training.distributed import (
     workers,
 )
 from raysuite.training.loop import train
-from raysuite.training.objectives import make_objective
+from raysuite.training.objectives import Share, make_objective
 from tests.training.test_loop import CPU, TINY, stripes
 
 CONFIG = replace(TINY, training=replace(TINY.training, steps=20, batch_size=4, log_every=5, checkpoint_every=8))
@@ -33,6 +34,9 @@ CONFIGS = {
     "sparse": for_objective(CONFIG, "sparse"),
     "contractive": for_objective(CONFIG, "contractive"),
 }
+
+
+BARE = replace(CONFIGS["filter"], model=replace(CONFIG.model, norm="none"))
 
 
 def trial_images():
@@ -55,9 +59,8 @@ def gradients(config):
     objective = make_objective(config, net)
     batch = objective.draw(trial_images(), torch.Generator().manual_seed(4))
     mine = slice_of(4)
-    objective.loss(
-        net, Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
-    ).total.backward()
+    batch = Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
+    objective.loss(net, batch, Share.of(batch)).total.backward()
     total_gradients(net.parameters())
     learned = {f"{name}": value.clone() for name, value in net.named_buffers() if name.endswith(("mean", "var"))}
     return learned | {name: p.grad.contiguous() for name, p in net.named_parameters()}
@@ -122,12 +125,45 @@ def stop_and_go_on_both(number, folder):
     safetensors.torch.save_file({"answers": answers(again), "history": lines(again)}, f"{folder}/resumed-{number}")
 
 
+def refuse_more_than(count):
+    """Nets of `train` hold so many images at once, until called again with None."""
+
+    def built(config, seed):
+        net = build(config, seed)
+
+        def check(_module, _inputs, output):
+            if net.training and len(output) > count:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        net.head.register_forward_hook(check)
+        return net
+
+    raysuite.training.loop.build = build if count is None else built
+
+
+def run_out_both(number, folder):
+    """The first alone has memory for one of its two images; then both have, in a net whose sums tie them together."""
+    try:
+        if number == 0:
+            refuse_more_than(1)
+        trained = train(BARE, stripes(), seed=1, device=CPU)
+        assert trained.micro_batch == 1
+        found = {"answers": answers(trained), "history": lines(trained)}
+        safetensors.torch.save_file(found, f"{folder}/split-{number}")
+        refuse_more_than(1)
+        with pytest.raises(TrainingError, match=r"2 images of 32 × 32 pixels at once.*2 workers.*training\.batch_size"):
+            train(CONFIG, stripes(), seed=1, device=CPU)
+        dist.barrier()
+    finally:
+        refuse_more_than(None)
+
+
 def join(number, port, folder):
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("gloo", rank=number, world_size=2)
     try:
-        for work in (train_both, normalise_both, refuse_both, go_on_both, stop_and_go_on_both):
+        for work in (train_both, normalise_both, refuse_both, go_on_both, stop_and_go_on_both, run_out_both):
             work(number, folder)
     finally:
         dist.destroy_process_group()
@@ -174,6 +210,15 @@ def test_stopped_workers_go_on_with_what_all_of_them_had(folder):
     for undisturbed, resumed in zip(both(folder, "filter"), both(folder, "resumed"), strict=True):
         assert torch.equal(resumed["answers"], undisturbed["answers"])
         assert resumed["history"].numpy() == pytest.approx(undisturbed["history"].numpy(), rel=1e-5)
+
+
+def test_a_worker_whose_memory_runs_out_takes_smaller_parts_by_itself(folder):
+    first, second = both(folder, "split")
+    assert torch.equal(first["answers"], second["answers"])
+    alone = train(BARE, stripes(), seed=1, device=CPU)
+    for found in (first, second):
+        assert found["history"].numpy() == pytest.approx(lines(alone).numpy(), rel=2e-3, abs=1e-6)
+        assert float((found["answers"] - answers(alone)).abs().max()) < 0.01
 
 
 def test_global_batch_norm_is_batch_norm_of_all_images(folder):

@@ -6,6 +6,8 @@ import torch
 
 from raysuite.config import AugmentationConfig, Config, DataConfig, ModelConfig, TrainingConfig
 from raysuite.errors import TrainingError
+from raysuite.storage import Location
+from raysuite.training.checkpoints import averaged_net
 from raysuite.training.loop import learning_rate, train
 from raysuite.training.progress import Progress
 
@@ -121,3 +123,49 @@ def test_the_rate_rises_then_falls_to_a_hundredth():
 def test_short_trainings_have_a_rate_too(steps, share):
     settings = TrainingConfig(steps=steps, warmup_share=share)
     assert all(0 < learning_rate(step, settings) <= settings.learning_rate for step in range(1, steps + 1))
+
+
+def test_a_training_that_pauses_gives_the_same_net_as_one_that_does_not_and_hands_out_the_averaged_one():
+    whole = train(TINY, stripes(), seed=3, device=CPU)
+    seen = {}
+
+    def look(step, trained):
+        seen[step] = trained
+        torch.rand(3)  # whatever is done meanwhile
+        trained.net(torch.rand(1, 3, 64, 64))
+
+    paused = train(TINY, stripes(), seed=3, device=CPU, pauses=(2, 5, 6), on_pause=look)
+    assert list(seen) == [2, 5, 6]
+    assert not seen[2].net.training
+    assert [line.step for line in seen[5].history] == [4]
+    for net in (paused.net, seen[6].net):
+        assert all(torch.equal(value, whole.net.state_dict()[name]) for name, value in net.state_dict().items())
+    losses = [(line.step, line.loss) for line in whole.history]
+    assert [(line.step, line.loss) for line in paused.history] == losses
+    assert any(not torch.equal(v, seen[2].net.state_dict()[name]) for name, v in seen[5].net.state_dict().items())
+
+
+def test_a_training_stopped_in_a_pause_goes_on_from_it_and_its_net_is_in_the_checkpoint(tmp_path):
+    class StopError(Exception):
+        pass
+
+    where, seen = Location.of(tmp_path), []
+
+    def stop(step, trained):
+        seen.append((step, trained.net.state_dict()))
+        if len(seen) == 1:
+            raise StopError
+
+    def go():
+        return train(TINY, stripes(), seed=3, device=CPU, checkpoint=where, pauses=(3,), on_pause=stop)
+
+    with pytest.raises(StopError):
+        go()
+    step, net = averaged_net(where, TINY.model)
+    assert step == 3
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in seen[0][1].items())
+    again = go()
+    assert [step for step, _ in seen] == [3, 3]
+    assert again.resumed_at == 3
+    whole = train(TINY, stripes(), seed=3, device=CPU).net.state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in again.net.state_dict().items())

@@ -11,7 +11,7 @@ from raysuite.errors import ConfigError
 from raysuite.models.autoencoder import build
 from raysuite.settings import for_objective, with_words
 from raysuite.training.loop import train
-from raysuite.training.objectives import NUDGE, SMALLEST_SHARE, Contractive, make_objective, region_errors
+from raysuite.training.objectives import NUDGE, SMALLEST_SHARE, Contractive, Share, make_objective, region_errors
 from tests.training.pictures import noise
 
 CPU = torch.device("cpu")
@@ -33,6 +33,17 @@ def made(kind, **changes):
     return make_objective(config, net), net
 
 
+def loss_of(objective, net, batch):
+    """That of a whole batch."""
+    return objective.loss(net, batch, Share.of(batch))
+
+
+def errors_of(outputs_NCHW, targets_NCHW, mask_N1HW):
+    """Those of a whole batch."""
+    share = Share.of(Corrupted(outputs_NCHW, targets_NCHW, mask_N1HW))
+    return region_errors(outputs_NCHW, targets_NCHW, mask_N1HW, share)
+
+
 def clean():
     return torch.rand(4, 3, 32, 32, generator=generator(1))
 
@@ -46,7 +57,7 @@ def test_every_objective_lowers_its_own_loss_in_training(kind):
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_loss_is_the_sum_of_its_parts_and_only_the_total_has_a_gradient(kind):
     objective, net = made(kind)
-    loss = objective.loss(net, objective.draw(clean(), generator()))
+    loss = loss_of(objective, net, objective.draw(clean(), generator()))
     kept, repaired = (0.5, 0.5) if kind == "filter" else (1.0, 0.0)
     parts = kept * loss.kept + repaired * loss.repaired + loss.extra
     assert float(loss.total.detach()) == pytest.approx(float(parts), rel=1e-5)
@@ -70,7 +81,7 @@ def test_the_others_ask_for_the_clean_image_and_corrupt_nothing(kind):
     batch = objective.draw(clean(), generator())
     assert torch.equal(batch.targets_NCHW, clean())
     assert not batch.mask_N1HW.any()
-    assert float(objective.loss(net, batch).repaired) == 0
+    assert float(loss_of(objective, net, batch).repaired) == 0
 
 
 def test_plain_and_sparse_are_shown_the_clean_image():
@@ -92,7 +103,7 @@ def test_sparse_charges_the_mean_absolute_activation_of_the_bottleneck():
     objective, net = made("sparse", sparsity=0.5)
     codes = []
     net.middle.register_forward_hook(lambda _module, _inputs, output: codes.append(output.detach()))
-    loss = objective.loss(net, objective.draw(clean(), generator()))
+    loss = loss_of(objective, net, objective.draw(clean(), generator()))
     assert float(loss.extra) == pytest.approx(0.5 * float(codes[0].abs().mean()), rel=1e-5)
 
 
@@ -107,14 +118,14 @@ def test_a_linear_net_is_charged_its_exact_jacobian(weight):
     objective = Contractive(weight)
     # Of many images each is nudged its own way; for a linear net all have the same Jacobian.
     images = torch.rand(4000, 3, 4, 4, generator=generator(2))
-    loss = objective.loss(net, objective.draw(images, generator(3)))
+    loss = loss_of(objective, net, objective.draw(images, generator(3)))
     exact = torch.autograd.functional.jacobian(net, images[:1].double()).square().sum() / (3 * 4 * 4)
     assert float(loss.extra.detach()) == pytest.approx(weight * float(exact), rel=0.02)
 
 
 def test_the_identity_has_a_penalty_of_one_a_value():
     objective = Contractive(1.0)
-    loss = objective.loss(lambda images: images, objective.draw(torch.rand(64, 3, 16, 16), generator()))
+    loss = loss_of(objective, lambda images: images, objective.draw(torch.rand(64, 3, 16, 16), generator()))
     assert float(loss.extra) == pytest.approx(1.0, rel=0.03)
     assert NUDGE > 100 * 2**-24, "the difference must stand out of float32's rounding"
 
@@ -134,8 +145,8 @@ def test_contraction_makes_the_net_less_steep():
 def test_a_gradient_term_costs_what_a_blurred_answer_lacks():
     batch = Corrupted(clean(), clean(), torch.zeros(4, 1, 32, 32, dtype=torch.bool))
     objective, _ = made("filter", gradient_weight=0.1)
-    perfect = objective.loss(lambda images: images, batch)
-    blurred = objective.loss(lambda images: images.mean((2, 3), keepdim=True).expand_as(images), batch)
+    perfect = loss_of(objective, lambda images: images, batch)
+    blurred = loss_of(objective, lambda images: images.mean((2, 3), keepdim=True).expand_as(images), batch)
     assert float(perfect.extra) == pytest.approx(0.0, abs=1e-6)
     assert 0.02 < float(blurred.extra) <= 0.1
 
@@ -143,8 +154,8 @@ def test_a_gradient_term_costs_what_a_blurred_answer_lacks():
 def test_a_projection_costs_nothing_and_another_net_its_second_change():
     batch = Corrupted(clean(), clean(), torch.zeros(4, 1, 32, 32, dtype=torch.bool))
     objective, _ = made("filter", idempotence_weight=2.0)
-    assert float(objective.loss(lambda images: images.clamp(0.4, 0.6), batch).extra) == 0
-    halved = objective.loss(lambda images: images / 2, batch)
+    assert float(loss_of(objective, lambda images: images.clamp(0.4, 0.6), batch).extra) == 0
+    halved = loss_of(objective, lambda images: images / 2, batch)
     assert float(halved.extra) == pytest.approx(2.0 * float((clean() / 4).square().mean()), rel=1e-5)
 
 
@@ -154,7 +165,7 @@ def test_the_second_pass_takes_its_input_without_a_gradient_and_pulls_at_both_en
     images = torch.ones(1, 3, 32, 32)
     # The targets are the outputs, so that the squared errors pull at nothing.
     batch = Corrupted(images, images / 2, torch.zeros(1, 1, 32, 32, dtype=torch.bool))
-    objective.loss(lambda inputs: scale * inputs, batch).total.backward()
+    loss_of(objective, lambda inputs: scale * inputs, batch).total.backward()
     # (s·y₀ − s·x)² with y₀ = 0.5 held: slope 2·(0.25 − 0.5)·(0.5 − 1). Through y₀ as well it would be zero.
     assert float(scale.grad) == pytest.approx(0.25)
 
@@ -198,7 +209,7 @@ def test_the_region_errors_are_the_formula(batch, share):
         mask[0, 0, 5, 5] = share == "one"
     elif share == "all":
         mask = np.ones_like(mask)
-    found = region_errors(*map(torch.from_numpy, (outputs, targets, mask)))
+    found = errors_of(*map(torch.from_numpy, (outputs, targets, mask)))
     wanted = oracle(outputs.astype(float), targets.astype(float), mask)
     assert [float(part) for part in found] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
@@ -207,8 +218,8 @@ def test_the_region_errors_are_the_formula(batch, share):
 def test_the_weight_mixes_kept_and_repaired(batch, weight):
     outputs, targets, mask = map(torch.from_numpy, batch)
     objective, _ = made("filter", repair_weight=weight)
-    loss = objective.loss(lambda _: outputs, Corrupted(outputs, targets, mask))
-    kept, repaired = region_errors(outputs, targets, mask)
+    loss = loss_of(objective, lambda _: outputs, Corrupted(outputs, targets, mask))
+    kept, repaired = errors_of(outputs, targets, mask)
     assert float(loss.total) == pytest.approx(float((1 - weight) * kept + weight * repaired), rel=1e-6)
 
 
@@ -216,11 +227,11 @@ def test_one_corrupted_pixel_does_not_outweigh_the_picture():
     outputs, targets = torch.zeros(1, 3, 100, 100, requires_grad=True), torch.ones(1, 3, 100, 100)
     mask = torch.zeros(1, 1, 100, 100, dtype=torch.bool)
     mask[0, 0, 3, 4] = True
-    sum(region_errors(outputs, targets, mask)).backward()
+    sum(errors_of(outputs, targets, mask)).backward()
     pull = outputs.grad.abs()[0, 0]
     assert pull[3, 4] / pull[0, 0] == pytest.approx(1 / SMALLEST_SHARE, rel=0.01)
 
 
 def test_half_precision_outputs_are_compared_in_float32(batch):
     outputs, targets, mask = map(torch.from_numpy, batch)
-    assert all(part.dtype == torch.float32 for part in region_errors(outputs.bfloat16(), targets, mask))
+    assert all(part.dtype == torch.float32 for part in errors_of(outputs.bfloat16(), targets, mask))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from raysuite.datasets.entries import Entry, Listing, checked_category
 from raysuite.datasets.layouts import plain, split_folders, visa
@@ -35,7 +36,54 @@ def find_entries(root: Location, layout: str = "auto", categories: Sequence[str]
         DatasetError: The folder is missing, empty, unreadable or of no known layout; the layout or a category is not
             known; or a category has no good training images.
     """
+    return find_all((root,), layout, categories)[0]
+
+
+def find_all(roots: Sequence[Location], layout: str = "auto", categories: Sequence[str] = ()) -> tuple[Listing, ...]:
+    """List the images of several data sets whose categories are to stand side by side.
+
+    Args:
+        roots: Their folders.
+        layout: That of all of them, or "auto" to find out each one's.
+        categories: The categories to list, wherever they are; by default all. A data set with none of them has an
+            empty listing.
+
+    Raises:
+        DatasetError: As `find_entries`; or a folder is given twice, or two have a category of the same name.
+    """
     _check_layout(layout)
+    seen: list[_Seen] = []
+    for root in roots:
+        if any(root.uri == other.root.uri for other in seen):
+            raise DatasetError(f"{root} is given twice: give each data set once")
+        seen.append(_look(root, layout))
+    _check_known([(one.root, tuple(one.folders)) for one in seen], categories)
+    owners: dict[str, Location] = {}
+    for one in seen:
+        for name in one.chosen(categories):
+            if name in owners:
+                raise DatasetError(
+                    f"{owners[name]} and {one.root} both have a category {name!r}: rename one of the two, leave it out "
+                    "by naming the others (--category), or take a run of its own for each data set"
+                )
+            owners[name] = one.root
+    return tuple(_listing(one, categories) for one in seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A data set that was looked at: category → its folder, and VisA's rows."""
+
+    root: Location
+    layout: str
+    folders: dict[str, str]
+    rows: list[dict[str, str]]
+
+    def chosen(self, wanted: Sequence[str]) -> list[str]:
+        return [name for name in self.folders if not wanted or name in wanted]
+
+
+def _look(root: Location, layout: str) -> _Seen:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise DatasetError(f"{root} {what}: give the folder of a data set")
@@ -43,19 +91,21 @@ def find_entries(root: Location, layout: str = "auto", categories: Sequence[str]
         raise DatasetError(f"{root} is empty: give the folder of a data set")
     if layout == "auto":
         layout = _detected(root)
-    folders, rows = _categories(root, layout)
-    chosen = _chosen(folders, categories, root)
+    return _Seen(root, layout, *_categories(root, layout))
+
+
+def _listing(one: _Seen, categories: Sequence[str]) -> Listing:
     entries: list[Entry] = []
-    for category in chosen:
-        found = list(_entries(root, layout, category, folders[category], rows))
+    for category in one.chosen(categories):
+        found = list(_entries(one.root, one.layout, category, one.folders[category], one.rows))
         if not any(entry.split == "train" for entry in found):
-            place = _GOOD_PLACE[layout]
+            place = _GOOD_PLACE[one.layout]
             raise DatasetError(
-                f"category {category} of {root} has no good training images: expected them in {place}; "
+                f"category {category} of {one.root} has no good training images: expected them in {place}; "
                 "to leave the category out, name the others"
             )
         entries += found
-    return Listing.sorted(layout, root, entries)
+    return Listing.sorted(one.layout, one.root, entries)
 
 
 def _check_layout(layout: str) -> None:
@@ -110,13 +160,14 @@ def _entries(root: Location, layout: str, category: str, folder: str, rows: list
     return split_folders.entries_of(root, category, folder, layout)
 
 
-def _chosen(known: Iterable[str], wanted: Sequence[str], root: Location) -> list[str]:
-    known = list(known)
+def _check_known(known: Sequence[tuple[Location, Sequence[str]]], wanted: Sequence[str]) -> None:
+    names = sorted({name for _, some in known for name in some})
     for name in wanted:
-        if name not in known:
-            shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
-            raise DatasetError(f"{root} has no category {name!r}{_nearest(name, known)}: it has {shown}")
-    return [name for name in known if not wanted or name in wanted]
+        if name not in names:
+            shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+            places = ", ".join(str(root) for root, _ in known)
+            lack, have = ("has", "it has") if len(known) == 1 else ("have", "they have")
+            raise DatasetError(f"{places} {lack} no category {name!r}{_nearest(name, names)}: {have} {shown}")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
