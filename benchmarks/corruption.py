@@ -26,7 +26,7 @@ from raysuite.models.autoencoder import build
 from raysuite.settings import PRESETS, preset, with_words
 from raysuite.training.acceleration import choose_compilation, choose_precision, in_precision
 from raysuite.training.averaging import AveragedNet
-from raysuite.training.objectives import make_objective
+from raysuite.training.objectives import Share, make_objective
 
 TARGET = 0.15
 
@@ -41,7 +41,7 @@ def training_step(config: Config, device: torch.device) -> Callable[[Corrupted],
     forward = in_precision(compiled, choose_precision(config, device))
 
     def step(batch: Corrupted) -> None:
-        loss = objective.loss(forward, batch)
+        loss = objective.loss(forward, batch, Share.of(batch))
         optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
         nn.utils.clip_grad_norm_(net.parameters(), settings.gradient_clip)

@@ -9,83 +9,11 @@ was estimated times a factor that the planner does not know, from 0.8 to 1.25. R
 from __future__ import annotations
 
 import argparse
-import heapq
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from raysuite.planning import Job, Node, Placed, Planner
-
-
-@dataclass(slots=True)
-class Timeline:
-    """What happened: when each training started and ended (seconds), on which nodes; lost ones start again.
-
-    Attributes:
-        starts: (time, what was placed), in order.
-        ends: Name → time of its end.
-        lost: Names of trainings whose node left under them, in order.
-    """
-
-    starts: list[tuple[float, Placed]] = field(default_factory=list)
-    ends: dict[str, float] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)
-
-    @property
-    def makespan(self) -> float:
-        """Seconds until the last one ended."""
-        return max(self.ends.values(), default=0.0)
-
-
-def simulate(
-    jobs: Sequence[Job],
-    seconds: Mapping[str, float],
-    nodes: Sequence[Node],
-    changes: Sequence[tuple[float, Sequence[Node]]] = (),
-    *,
-    workers: int = 1,
-    gpu_share: float = 1.0,
-    checkpoint_seconds: float = 60.0,
-) -> Timeline:
-    """Let the planner run a fleet on a virtual clock.
-
-    Args:
-        jobs: The trainings as the planner knows them.
-        seconds: What each really lasts.
-        nodes: The cluster at the start.
-        changes: (time, the cluster from then on): nodes that joined or left.
-        workers: Workers of each training.
-        gpu_share: Share of a GPU for each worker.
-        checkpoint_seconds: A training whose node leaves goes on from its last multiple of this.
-    """
-    planner = Planner(jobs, nodes, workers, gpu_share)
-    pending = sorted(changes, key=lambda change: change[0])
-    line = Timeline()
-    left, began = dict(seconds), dict[str, float]()
-    ends: list[tuple[float, str]] = []
-    now = 0.0
-    while True:
-        for placed in planner.start(nodes):
-            key = placed.job.key
-            line.starts.append((now, placed))
-            began[key] = now
-            heapq.heappush(ends, (now + left[key], key))
-        if pending and (not ends or pending[0][0] <= ends[0][0]):
-            now, nodes = pending.pop(0)
-            there = {node.name for node in nodes}
-            for key, placed in list(planner.placed.items()):
-                if any(name not in there for name, _ in placed.where):
-                    left[key] -= (now - began[key]) // checkpoint_seconds * checkpoint_seconds
-                    line.lost.append(key)
-                    planner.again(planner.end(key))
-                    ends = [end for end in ends if end[1] != key]
-            heapq.heapify(ends)
-        elif ends:
-            now, key = heapq.heappop(ends)
-            line.ends[key] = now
-            planner.end(key)
-        else:
-            return line
+from raysuite.forecast import simulate
+from raysuite.planning import Job, Node
 
 
 def fleet(categories: int, seeds: int, number: int = 0) -> tuple[list[Job], dict[str, float]]:

@@ -2,13 +2,13 @@
 
 A training is a gang of equal workers that start together and may lie on several nodes. All trainings of a run need the
 same, so a gang that does not fit now is waited for: nothing shorter could take its place. `Planner` is asked again and
-again, with the nodes of that moment; the fleet, its simulation (``benchmarks/fleet.py``) and ``--dry-run`` all ask it.
+again, with the nodes of that moment; the fleet, its simulation (`raysuite.forecast`) and ``--dry-run`` all ask it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,17 @@ class Node:
     name: str
     cpus: int
     gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a cluster that grows by itself may become.
+
+    Attributes:
+        nodes: All nodes that it could have at once; empty if it does not tell.
+    """
+
+    nodes: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +97,21 @@ class Plan:
         at_once: How many go on at the same time.
         need: What each takes.
         nodes: The cluster.
+        lack: Why none can start before there are more nodes; None if one can.
     """
 
     order: tuple[Job, ...]
     at_once: int
     need: Need
     nodes: tuple[Node, ...]
+    lack: str | None = None
 
     def sentence(self) -> str:
         """The plan in words."""
-        runs = len(self.order)
-        return f"{runs} training{'s' if runs != 1 else ''}, {self.at_once} at once, {self.need.words()} each"
+        runs = f"{len(self.order)} training{'s' if len(self.order) != 1 else ''}"
+        if self.lack is not None:
+            return f"{runs}, none before the cluster has grown: {self.lack}"
+        return f"{runs}, {self.at_once} at once, {self.need.words()} each"
 
     def as_mapping(self) -> dict[str, Any]:
         """The plan for machines; ``length`` is each training's share of all work."""
@@ -104,6 +119,7 @@ class Plan:
         return {
             "runs": len(self.order),
             "at_once": self.at_once,
+            "lack": self.lack,
             "each": {"workers": self.need.workers, "cpus": self.need.cpus, "gpus": self.need.gpus},
             "nodes": [
                 {"name": node.name, "cpus": node.cpus, "gpus": node.gpus, "workers": self.need.places(node)}
@@ -116,7 +132,9 @@ class Plan:
         }
 
 
-def choose_need(nodes: Sequence[Node], runs: int, workers: int = 1, gpus: float = 0.0) -> Need:
+def choose_need(
+    nodes: Sequence[Node], runs: int, workers: int = 1, gpus: float = 0.0, grown: Sequence[Node] = ()
+) -> Need:
     """What each of equal trainings is given: CPUs that no other training could use are shared out.
 
     Args:
@@ -124,34 +142,54 @@ def choose_need(nodes: Sequence[Node], runs: int, workers: int = 1, gpus: float 
         runs: Trainings that are not finished.
         workers: Workers of each.
         gpus: Share of a GPU for each worker; 0 on CPUs alone.
+        grown: What the cluster could become, if that is known, for the words of a refusal.
 
     Raises:
         ClusterError: The cluster could not hold even one of them.
     """
     least = Need(workers, 1, gpus)
-    places = sum(least.places(node) for node in nodes)
+    places = _places(least, nodes)
     if places < workers:
-        raise ClusterError(_refusal(nodes, least, places))
+        raise ClusterError(_refusal(least, nodes, grown))
     wanted = max(1, min(runs, places // workers)) * workers
     cpus = MOST_CPUS_BESIDE_A_GPU if gpus else MOST_CPUS
-    while cpus > 1 and sum(Need(workers, cpus, gpus).places(node) for node in nodes) < wanted:
+    while cpus > 1 and _places(Need(workers, cpus, gpus), nodes) < wanted:
         cpus -= 1
     return Need(workers, cpus, gpus)
 
 
-def _refusal(nodes: Sequence[Node], need: Need, places: int) -> str:
-    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-    if cpus < 1:
-        return f"the cluster has {cpus} CPUs, a training needs at least 1"
-    take, has, remedy = f"{need.workers} CPUs", f"{cpus}", "lower --workers-per-category"
-    if need.gpus and gpus * need.a_gpu < need.workers:
-        take, has = f"{need.workers * need.gpus:g} GPUs", f"{gpus}"
-    elif cpus >= need.workers:
+def _places(need: Need, nodes: Iterable[Node]) -> int:
+    return sum(need.places(node) for node in nodes)
+
+
+def _cpus(nodes: Iterable[Node]) -> int:
+    return sum(node.cpus for node in nodes)
+
+
+def _gpus(nodes: Iterable[Node]) -> int:
+    return sum(node.gpus for node in nodes)
+
+
+def _refusal(need: Need, nodes: Sequence[Node], grown: Sequence[Node]) -> str:
+    """What is missing on ``nodes``; or on what they could grow to, if even that does not do."""
+
+    def has(told: Callable[[Sequence[Node]], object]) -> str:
+        return f"the cluster has {told(nodes)}" + (f" and could grow to {told(grown)}" if grown else "")
+
+    short = grown if grown and _places(need, grown) < need.workers else nodes
+    if _cpus(short) < 1:
+        return f"{has(lambda nodes: f'{_cpus(nodes)} CPUs')}, a training needs at least 1"
+    take, there = f"{need.workers} CPUs", has(_cpus)
+    if need.gpus and _gpus(short) * need.a_gpu < need.workers:
+        take, there = f"{need.workers * need.gpus:g} GPUs", has(_gpus)
+    elif _cpus(short) >= need.workers:
         take = f"{need.workers * need.gpus:g} GPUs with a CPU each on the same node"
-        has = f"{gpus} GPUs and {cpus} CPUs, but only {places} such places"
+        there = has(
+            lambda nodes: f"{_gpus(nodes)} GPUs and {_cpus(nodes)} CPUs, but only {_places(need, nodes)} such places"
+        )
     if need.workers == 1:
-        return f"a training takes {take}, the cluster has {has}"
-    return f"{need.workers} workers for each training take {take}, the cluster has {has}; {remedy}"
+        return f"a training takes {take}, {there}"
+    return f"{need.workers} workers for each training take {take}, {there}; lower --workers-per-category"
 
 
 class Planner:
@@ -165,39 +203,79 @@ class Planner:
         placed: Those that go on, by name.
         need: What the next one is given.
         lack: Why none can ever start on the nodes of this moment; None if one can.
+        growth: What the cluster may become, if it grows by itself.
     """
 
-    def __init__(self, jobs: Iterable[Job], nodes: Sequence[Node], workers: int = 1, gpu_share: float = 1.0) -> None:
-        """``gpu_share`` is the share of a GPU for each worker, where the cluster has GPUs.
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        nodes: Sequence[Node],
+        workers: int = 1,
+        gpu_share: float = 1.0,
+        growth: Growth | None = None,
+    ) -> None:
+        """A planner for the nodes of this moment.
+
+        Args:
+            jobs: What is to be trained.
+            nodes: The cluster.
+            workers: Workers of each training.
+            gpu_share: Share of a GPU for each worker, where the cluster has GPUs, or could have.
+            growth: What the cluster may become, if it grows by itself: then too few nodes are a `lack` at first.
 
         Raises:
-            ClusterError: The cluster could not hold even one training, or several workers of one would share a GPU.
+            ClusterError: The cluster could not hold even one training, nor could it if it has grown; or several workers
+                of one would share a GPU.
         """
         self.waiting = sorted(jobs, key=lambda job: -job.length)
         self.placed: dict[str, Placed] = {}
         self.lack: str | None = None
         self._nodes = tuple(nodes)
         self._workers = workers
-        self._gpus = gpu_share if any(node.gpus for node in nodes) else 0.0
+        self.growth = growth
+        self._grown = growth.nodes if growth else ()
+        self._gpus = gpu_share if any(node.gpus for node in (*nodes, *self._grown)) else 0.0
         if workers > 1 and 0 < self._gpus < 1:
             raise ClusterError(
                 f"{workers} workers of one training cannot share a GPU, as {gpu_share:g} GPU each asks for; "
                 "take --workers-per-category 1, or leave out --gpu-share"
             )
-        self.need = choose_need(nodes, len(self.waiting), workers, self._gpus)
+        try:
+            self.need = self._choose(nodes, len(self.waiting))
+        except ClusterError as error:
+            if growth is None or (self._grown and _places(self._least, self._grown) < workers):
+                raise
+            self.lack, self.need = str(error), self._least
+
+    def _choose(self, nodes: Sequence[Node], runs: int) -> Need:
+        return choose_need(nodes, runs, self._workers, self._gpus, self._grown)
+
+    @property
+    def _least(self) -> Need:
+        return Need(self._workers, 1, self._gpus)
+
+    def wants(self) -> tuple[list[dict[str, float]], int]:
+        """What an autoscaler is to be asked for: the least that one training takes, a mapping a worker; how many times.
+
+        It counts trainings that wait, and no more than the cluster could ever hold beside those that go on.
+        """
+        worker = {"CPU": 1.0, **({"GPU": self._gpus} if self._gpus else {})}
+        count = len(self.waiting)
+        if self._grown:
+            count = max(0, min(count, _places(self._least, self._grown) // self._workers - len(self.placed)))
+        return [worker] * self._workers, count
 
     def plan(self) -> Plan:
         """What is going to happen to the trainings that wait, if nodes stay as they are."""
-        places = sum(self.need.places(node) for node in self._nodes)
-        at_once = min(len(self.waiting), places // self._workers)
-        return Plan(tuple(self.waiting), at_once, self.need, self._nodes)
+        at_once = min(len(self.waiting), _places(self.need, self._nodes) // self._workers)
+        return Plan(tuple(self.waiting), at_once, self.need, self._nodes, self.lack)
 
     def start(self, nodes: Sequence[Node]) -> list[Placed]:
         """Place as many waiting trainings as fit now, longest first; they count as going on from here."""
         if tuple(nodes) != self._nodes:
             self._nodes = tuple(nodes)
             try:
-                self.need = choose_need(nodes, len(self.waiting) + len(self.placed), self._workers, self._gpus)
+                self.need = self._choose(nodes, len(self.waiting) + len(self.placed))
                 self.lack = None
             except ClusterError as error:
                 self.lack = str(error)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fleet import cluster, fleet, ratio, simulate
 from raysuite.errors import ClusterError
-from raysuite.planning import Job, Need, Node, Planner, choose_need
+from raysuite.forecast import simulate
+from raysuite.planning import Growth, Job, Need, Node, Planner, choose_need
 
 CLUSTERS = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 4)), min_size=1, max_size=5).map(
     lambda sizes: [Node(f"node-{index}", cpus, gpus) for index, (cpus, gpus) in enumerate(sizes)]
@@ -90,21 +90,6 @@ def test_runs_end_whatever_joins_or_leaves_if_enough_is_left_at_last(first, seco
     assert set(line.ends) == set(seconds_of(jobs))
 
 
-def test_a_node_that_joins_is_used_and_one_that_leaves_costs_what_ran_on_it():
-    jobs = jobs_of([100] * 12)
-    one, two = Node("one", 8, 2), Node("two", 8, 2)
-    alone = simulate(jobs, seconds_of(jobs), [one])
-    joined = simulate(jobs, seconds_of(jobs), [one], [(50.0, [one, two])])
-    assert alone.makespan == 600
-    assert joined.makespan == 350
-    assert {name for time, placed in joined.starts for name, _ in placed.where if time >= 50} == {"one", "two"}
-    left = simulate(jobs, seconds_of(jobs), [one, two], [(90.0, [one])], checkpoint_seconds=30)
-    assert len(left.lost) == 2
-    assert {name for time, placed in left.starts for name, _ in placed.where if time >= 90} == {"one"}
-    # 12 × 100 s, of which two did 90 s twice over: nothing is done again that a checkpoint holds.
-    assert left.makespan <= 100 + 800 / 2 + 100
-
-
 def test_runs_that_wait_are_given_less_when_a_large_node_leaves_and_wait_when_none_is_left():
     large, small = Node("large", 16), Node("small", 2)
     planner = Planner(jobs_of([3, 2, 1]), [large, small])
@@ -117,15 +102,6 @@ def test_runs_that_wait_are_given_less_when_a_large_node_leaves_and_wait_when_no
     planner.end("run 0")
     assert planner.start([small]) != []
     assert planner.lack is None
-
-
-@pytest.mark.parametrize(
-    ("categories", "seeds", "gpus"), [(15, 3, 1), (15, 3, 4), (15, 3, 16), (15, 3, 64), (500, 1, 1000)]
-)
-def test_makespan_stays_near_its_lower_bound(categories, seeds, gpus):
-    jobs, seconds = fleet(categories, seeds)
-    line = simulate(jobs, seconds, cluster(gpus))
-    assert 1 <= ratio(seconds, line.makespan, gpus) + 1e-9 <= 1.2
 
 
 def test_several_runs_share_a_gpu_and_a_run_of_several_workers_spreads_over_nodes():
@@ -152,6 +128,42 @@ def test_several_runs_share_a_gpu_and_a_run_of_several_workers_spreads_over_node
 def test_what_can_never_be_placed_is_refused_with_the_numbers(nodes, workers, share, told):
     with pytest.raises(ClusterError, match=told):
         Planner(jobs_of([1, 2]), nodes, workers, share)
+
+
+@pytest.mark.parametrize(
+    ("now", "grown", "workers", "share", "told"),
+    [
+        ([Node("a", 1)], [Node("a", 1), Node("b", 2)], 4, 1.0, "take 4 CPUs, the cluster has 1 and could grow to 3;"),
+        ([], [Node("b", 0)], 1, 1.0, "the cluster has 0 CPUs and could grow to 0 CPUs, a training needs at least 1"),
+        ([Node("a", 9)], [Node("a", 9), Node("b", 8, 1)], 2, 1.0, "take 2 GPUs, the cluster has 0 and could grow to 1"),
+    ],
+)
+def test_what_never_fits_even_when_grown_is_refused_with_both_numbers(now, grown, workers, share, told):
+    with pytest.raises(ClusterError, match=told):
+        Planner(jobs_of([1, 2]), now, workers, share, Growth(tuple(grown)))
+
+
+def test_what_fits_only_when_grown_waits_and_starts_when_nodes_join():
+    head, one, two = Node("head", 1), Node("one", 1), Node("two", 1)
+    planner = Planner(jobs_of([3, 2, 1]), [head], 2, growth=Growth((head, one, two)))
+    assert planner.start([head]) == []
+    assert planner.lack == (
+        "2 workers for each training take 2 CPUs, the cluster has 1 and could grow to 3; lower --workers-per-category"
+    )
+    assert planner.plan().sentence() == f"3 trainings, none before the cluster has grown: {planner.lack}"
+    assert planner.wants() == ([{"CPU": 1.0}] * 2, 1), "no more than the grown cluster holds"
+    (started,) = planner.start([head, one])
+    assert (started.job.key, planner.lack) == ("run 0", None)
+    assert planner.wants()[1] == 0, "what goes on takes its place"
+
+
+def test_a_cluster_of_unknown_limits_is_asked_for_all_that_waits_and_refuses_nothing():
+    planner = Planner(jobs_of([1] * 5), [Node("head", 0)], 3, growth=Growth())
+    assert planner.wants() == ([{"CPU": 1.0}] * 3, 5)
+    assert "the cluster has 0 CPUs, a training needs" in str(planner.lack)
+    gpus = Planner(jobs_of([1]), [Node("head", 4)], gpu_share=0.5, growth=Growth((Node("head", 4), Node("g", 4, 1))))
+    assert gpus.wants() == ([{"CPU": 1.0, "GPU": 0.5}], 1), "GPUs that may come are waited for"
+    assert gpus.lack is not None
 
 
 def test_each_training_has_a_gpu_where_there_are_some_and_nodes_without_one_are_left_out():

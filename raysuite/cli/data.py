@@ -16,6 +16,7 @@ from raysuite.cli.options import (
     address_option,
     build_config,
     category_option,
+    data_argument,
     json_option,
     layout_option,
     settings_options,
@@ -32,11 +33,11 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("data")
+@data_argument
 @layout_option
 @category_option
 @json_option
-def inspect(data: str, layout: str, categories: tuple[str, ...], as_json: bool) -> None:
+def inspect(data: tuple[str, ...], layout: str, categories: tuple[str, ...], as_json: bool) -> None:
     """Read every file of DATA and print what is there and what is wrong.
 
     Exit code 3 means that files cannot be used, or that training and test images are the same.
@@ -46,17 +47,18 @@ def inspect(data: str, layout: str, categories: tuple[str, ...], as_json: bool) 
       raysuite data inspect mvtec_ad
     """
     from raysuite.datasets.inspection import inspect as look  # noqa: PLC0415
-    from raysuite.datasets.layouts import find_entries  # noqa: PLC0415
+    from raysuite.datasets.layouts import find_all  # noqa: PLC0415
 
-    listing = find_entries(Location.of(data), layout, categories)
-    reports = list(look(listing))
+    listings = find_all([Location.of(one) for one in data], layout, categories)
+    reports = [report for listing in listings for report in look(listing)]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(report) for report in reports], indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
         if not console.is_terminal:
             console = Console(highlight=False, width=160)
-        console.print(Text(f"{data}: layout {listing.layout}, {len(listing.entries)} images"))
+        for name, listing in zip(data, listings, strict=True):
+            console.print(Text(f"{name}: layout {listing.layout}, {len(listing.entries)} images"))
         console.print(_table(reports))
         for report in reports:
             _list(f"{report.category}: unreadable", [f"{name} ({why})" for name, why in report.failures])
@@ -68,14 +70,19 @@ def inspect(data: str, layout: str, categories: tuple[str, ...], as_json: bool) 
 
 
 @data.command()
-@click.argument("data")
+@data_argument
 @click.argument("output")
 @layout_option
 @category_option
 @address_option
 @click.pass_obj
 def shard(
-    obj: dict[str, Any], data: str, output: str, layout: str, categories: tuple[str, ...], address: str | None
+    obj: dict[str, Any],
+    data: tuple[str, ...],
+    output: str,
+    layout: str,
+    categories: tuple[str, ...],
+    address: str | None,
 ) -> None:
     """Write DATA as Parquet shards below OUTPUT, one folder a category; both may be URIs.
 
@@ -83,13 +90,13 @@ def shard(
     Example:
       raysuite data shard mvtec_ad s3://bucket/mvtec-shards
     """
-    from raysuite.datasets.layouts import find_entries  # noqa: PLC0415
+    from raysuite.datasets.layouts import find_all  # noqa: PLC0415
     from raysuite.pipelines.ingest import shard as write  # noqa: PLC0415
     from raysuite.pipelines.session import ray_session  # noqa: PLC0415
 
-    listing = find_entries(Location.of(data), layout, categories)
+    listings = find_all([Location.of(one) for one in data], layout, categories)
     with Display() as display, ray_session(address, worker_logs=obj["debug"]):
-        manifest = write(listing, Location.of(output), display)
+        manifest = write(listings, Location.of(output), display)
     failed = sum(counts["failed"] for counts in manifest.categories.values())
     total = sum(counts["train"] + counts["test"] for counts in manifest.categories.values())
     click.echo(f"{output}: {total} images of {len(manifest.categories)} categories, {failed} of them unreadable")

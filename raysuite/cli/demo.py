@@ -38,7 +38,7 @@ def demo(obj: dict[str, Any], folder: str, seed: int, as_json: bool) -> None:
     click.echo(f"Drew {count} images of 3 categories in {images}.", err=True)
     request = pipeline.Request(
         run=str(home / f"run-{seed}"),
-        data=str(images),
+        data=(str(images),),
         config=with_words(preset("tiny"), [f"data.image_size={IMAGE_SIZE}"]),
         seeds=(seed,),
         arguments=obj["arguments"],

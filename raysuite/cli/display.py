@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from raysuite.pipelines.progress import Event
     from raysuite.standing import Standing
 
-WORDS = {"shard": "sharding", "train": "training", "evaluate": "scoring", "report": "report"}
+WORDS = {
+    "shard": "sharding", "train": "training", "evaluate": "scoring", "report": "report", "tune": "tuning",
+    "judge": "testing",
+}  # fmt: skip
 QUIET_SECONDS = 10.0
 FIRST = {"training": 0, "failed": 1}
 

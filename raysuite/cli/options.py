@@ -40,8 +40,13 @@ class Seeds(click.ParamType[tuple[int, ...]]):
         return tuple(dict.fromkeys(seeds))
 
 
+data_argument = click.argument("data", nargs=-1, required=True)
 layout_option = click.option(
-    "--layout", type=click.Choice(LAYOUT_NAMES), default="auto", show_default=True, help="How DATA is laid out."
+    "--layout",
+    type=click.Choice(LAYOUT_NAMES),
+    default="auto",
+    show_default=True,
+    help="How DATA is laid out; with several, how all of them are.",
 )
 category_option = click.option(
     "--category", "categories", multiple=True, metavar="NAME", help="Only this category; may be given again."

@@ -14,12 +14,13 @@ from raysuite.cli.options import (
     address_option,
     build_config,
     category_option,
+    data_argument,
     json_option,
     layout_option,
     objective_option,
     settings_options,
 )
-from raysuite.planning import Plan
+from raysuite.forecast import Outlook, in_words
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3
@@ -53,13 +54,24 @@ retries_option = click.option(
     metavar="N",
     help="How often a training that failed is tried again, from its last checkpoint; lost nodes do not count.",
 )
+wait_option = click.option(
+    "--wait-for-nodes",
+    "wait_minutes",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="How long a cluster that can hold no training now, but grows or has lost nodes, is given to get some.",
+)
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print how the trainings would be placed, and do nothing. Exit code 1: never."
+    "--dry-run",
+    is_flag=True,
+    help="Print how the trainings would be placed, and how long they take by a trial of some seconds; do nothing else.",
 )
 
 
 @click.command()
-@click.argument("data")
+@data_argument
 @run_option
 @category_option
 @seeds_option
@@ -69,18 +81,23 @@ dry_run_option = click.option(
 @workers_option
 @gpu_share_option
 @retries_option
+@wait_option
 @address_option
 @dry_run_option
 @json_option
 @click.pass_obj
-def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_run: bool, **given: Any) -> None:
+def benchmark(
+    obj: dict[str, Any], /, data: tuple[str, ...], run: str, as_json: bool, dry_run: bool, **given: Any
+) -> None:
     """Shard DATA, train each category, seed and objective, score the test images, and write RUN/report.html.
 
-    The same command again does only what is missing. Exit code 3 means that something failed and is listed.
+    DATA is the folder of a data set, or several of them whose categories have different names. The same command again
+    does only what is missing. Exit code 3 means that something failed and is listed.
 
     \b
     Examples:
       raysuite benchmark mvtec_ad --run runs/mvtec --preset small --seeds 0-2
+      raysuite benchmark mvtec_ad kolektor_sdd --run runs/both
       raysuite benchmark parts --run runs/parts --category screw --set training.steps=800
       raysuite benchmark parts --run runs/parts --objective filter --objective plain
     """
@@ -95,7 +112,7 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_ru
 
 
 @click.command()
-@click.argument("data")
+@data_argument
 @run_option
 @category_option
 @seeds_option
@@ -105,11 +122,12 @@ def benchmark(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_ru
 @workers_option
 @gpu_share_option
 @retries_option
+@wait_option
 @address_option
 @dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print the plan as JSON.")
 @click.pass_obj
-def train(obj: dict[str, Any], /, data: str, run: str, as_json: bool, dry_run: bool, **given: Any) -> None:
+def train(obj: dict[str, Any], /, data: tuple[str, ...], run: str, as_json: bool, dry_run: bool, **given: Any) -> None:
     """Shard DATA and train each category, seed and objective; detectors are left in RUN.
 
     \b
@@ -170,8 +188,8 @@ def report(run: str, as_json: bool) -> None:
     show_results(opened.root, rows, as_json=as_json)
 
 
-def show_plan(plan: Plan | None, *, as_json: bool) -> None:
-    """Print a plan: what each training takes, what the nodes hold, and which starts when."""
+def show_plan(plan: Outlook | None, *, as_json: bool) -> None:
+    """Print a plan: what each training takes, what the nodes hold, which starts when, and how long it takes."""
     if as_json:
         click.echo(json.dumps(plan.as_mapping() if plan else None, indent=2, ensure_ascii=False))
         return
@@ -184,9 +202,15 @@ def show_plan(plan: Plan | None, *, as_json: bool) -> None:
         workers = node["workers"]
         holds = f"holds {workers} worker{'s' if workers != 1 else ''}" if workers else "holds no worker of this size"
         click.echo(f"  {node['name']}: {node['cpus']} CPUs, {node['gpus']} GPUs, {holds}")
-    click.echo("\nIn this order, longest first; the share is of all work, by estimate")
+    if card["estimate"] is None:
+        click.echo("\nIn this order, longest first; the share is of all work, by estimate")
+        for row in card["order"]:
+            click.echo(f"  {row['starts']:<5}  {row['length']:>6.1%}  {row['run']}")
+        return
+    click.echo("\nIn this order, longest first: when it starts, and how long it takes, by the trial")
     for row in card["order"]:
-        click.echo(f"  {row['starts']:<5}  {row['length']:>6.1%}  {row['run']}")
+        starts = f"in {in_words(row['begins'])}" if row["begins"] else "now"
+        click.echo(f"  {starts:<14} {in_words(row['seconds']):>10}  {row['run']}")
 
 
 def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, reported: bool = True) -> None:
@@ -213,7 +237,7 @@ def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, r
         raise SystemExit(FINISHED_WITH_FAILURES)
 
 
-def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
+def _request(obj: dict[str, Any], data: tuple[str, ...], run: str, **given: Any) -> Any:
     from raysuite.pipelines.benchmark import Request  # noqa: PLC0415
 
     return Request(
@@ -227,6 +251,7 @@ def _request(obj: dict[str, Any], data: str, run: str, **given: Any) -> Any:
         workers_per_category=given["workers_per_category"],
         gpu_share=given["gpu_share"],
         retries=given["retries"],
+        wait_minutes=given["wait_minutes"],
         address=given["address"],
         arguments=obj["arguments"],
         worker_logs=obj["debug"],

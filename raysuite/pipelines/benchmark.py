@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from raysuite import provenance
 from raysuite.config import Config
-from raysuite.datasets.entries import Listing
-from raysuite.datasets.layouts import find_entries
+from raysuite.datasets.entries import Listing, Source
+from raysuite.datasets.layouts import find_all
 from raysuite.datasets.shards import Manifest
 from raysuite.errors import DatasetError, RunError
+from raysuite.forecast import Outlook
 from raysuite.locks import owned
 from raysuite.pipelines.evaluation import evaluate_all
 from raysuite.pipelines.fleet import train_all
+from raysuite.pipelines.growth import growth, planner_for
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.outcome import write_metrics
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_nodes, ray_session, this_machine
-from raysuite.planning import Plan, Planner
+from raysuite.pipelines.trials import try_here, try_on_cluster
+from raysuite.planning import Planner
 from raysuite.reporting.page import write_report
 from raysuite.reporting.tables import write_markdown
 from raysuite.runs import Member, Run
@@ -36,22 +40,23 @@ class Request:
 
     Attributes:
         run: Path or URI of the run folder.
-        data: Path or URI of the data set.
+        data: Paths or URIs of the data sets.
         config: All settings.
-        layout: Name of the data set's layout, or ``auto``.
-        categories: Only these; all if empty.
+        layout: Name of their layout, or ``auto``, which finds each one's.
+        categories: Only these, whichever data set has them; all if empty.
         seeds: One training each.
         objectives: Kinds of objective, one training each; the config's own if empty.
         workers_per_category: Workers of each training, which share its batches.
         gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
         retries: How often a training that failed is tried again.
+        wait_minutes: How long a cluster that can hold no training is given to get nodes.
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
     """
 
     run: str
-    data: str
+    data: tuple[str, ...]
     config: Config
     layout: str = "auto"
     categories: tuple[str, ...] = ()
@@ -60,6 +65,7 @@ class Request:
     workers_per_category: int = 1
     gpu_share: float = 1.0
     retries: int = 1
+    wait_minutes: float = 10.0
     address: str | None = None
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
@@ -70,48 +76,48 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
 
     Raises:
         ConfigError: The run folder belongs to another configuration.
-        DatasetError: The data set cannot be used.
+        DatasetError: A data set cannot be used, or two have a category of the same name.
         RunError: Another command works on the run folder.
         ClusterError: Ray cannot be reached.
     """
-    run, members, listing = _prepare(request)
-    with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
-        _refuse_what_never_fits(run, members, request)
-        manifest = shard(listing, run.shards, on_event)
+    with at_work(request) as (run, members, listings), ray_session(request.address, worker_logs=request.worker_logs):
+        _refuse_what_never_fits(run, members, request, on_event)
+        manifest = shard(listings, run.shards, on_event)
         _record(run, request, manifest)
         failed = train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
         return run, failed
 
 
-def plan(request: Request) -> Plan | None:
-    """How `train` and `benchmark` would place what is left to train, on the cluster as it is now; None if nothing is.
+def plan(request: Request) -> Outlook | None:
+    """How `train` and `benchmark` would place what is left to train, and how long that takes; None if nothing is left.
 
-    Nothing is written, and nothing trained. Without an address Ray is not started: the plan is for this machine.
+    The plan is for the cluster as it is now, the time by a trial of some seconds on it. Nothing is written. Without an
+    address Ray is not started: plan and trial are for this machine, in this process.
 
     Raises:
         ConfigError: The run folder belongs to another configuration.
-        DatasetError: The data set cannot be used.
+        DatasetError: A data set cannot be used, or two have a category of the same name.
         ClusterError: Ray cannot be reached, or the cluster can never hold a training.
     """
-    run, members, listing = _prepare(request, write=False)
+    listings = find_listings(request)
+    run = Run.create(request.run, _sources(listings), request.config, write=False)
+    members = _members(run, request, listings)
     todo = [member for member in members if not member.is_trained]
     if not todo:
         return None
+    images = Counter(entry.category for one in listings for entry in one.entries if entry.split == "train")
+    jobs, workers, share = jobs_of(run, todo, images), request.workers_per_category, request.gpu_share
     if request.address is None:
-        nodes = this_machine()
-    else:
-        with ray_session(request.address, worker_logs=request.worker_logs):
-            nodes = cluster_nodes()
-    images = Counter(entry.category for entry in listing.entries if entry.split == "train")
-    return Planner(jobs_of(run, todo, images), nodes, request.workers_per_category, request.gpu_share).plan()
+        return try_here(Planner(jobs, this_machine(), workers, share).plan(), run, todo)
+    with ray_session(request.address, worker_logs=request.worker_logs):
+        return try_on_cluster(Planner(jobs, cluster_nodes(), workers, share, growth()).plan(), run, todo)
 
 
 def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
     """Shard, train, evaluate and report; returns the run and the rows of its metrics. Raises as `train` does."""
-    run, members, listing = _prepare(request)
-    with owned(run.root), ray_session(request.address, worker_logs=request.worker_logs):
-        _refuse_what_never_fits(run, members, request)
-        manifest = shard(listing, run.shards, on_event)
+    with at_work(request) as (run, members, listings), ray_session(request.address, worker_logs=request.worker_logs):
+        _refuse_what_never_fits(run, members, request, on_event)
+        manifest = shard(listings, run.shards, on_event)
         _record(run, request, manifest)
         train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
         evaluate_all(run, members, on_event)
@@ -145,35 +151,70 @@ def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
     return rows
 
 
-def _prepare(request: Request, *, write: bool = True) -> tuple[Run, list[Member], Listing]:
-    """Everything that can be refused is refused here, before Ray is started and before anything is written."""
-    listing = find_entries(Location.of(request.data), request.layout, request.categories)
-    for category in listing.categories:
-        if category == "shards" or category.startswith("."):
-            raise DatasetError(
-                f"{request.data}: a run folder has no place for a category named {category!r}: rename it"
-            )
+@contextmanager
+def at_work(request: Request) -> Iterator[tuple[Run, list[Member], tuple[Listing, ...]]]:
+    """The run, its members and the images of its data sets, for the only driver at work on the run folder.
+
+    What can be refused without Ray is refused here. The folder is owned before it is looked into or written to: of two
+    commands that find none there, one makes it and the other is told so.
+
+    Raises:
+        ConfigError: The run folder belongs to another configuration.
+        DatasetError: A data set cannot be used, or two have a category of the same name.
+        RunError: The folder holds something else, or another command works on it.
+    """
+    listings = find_listings(request)
+    with owned(Run.place(request.run)):
+        run = Run.create(request.run, _sources(listings), request.config)
+        yield run, _members(run, request, listings), listings
+
+
+def find_listings(request: Request) -> tuple[Listing, ...]:
+    """The images of a command's data sets; what can be refused without a look at the run folder is refused here.
+
+    Raises:
+        ConfigError: An objective cannot be had with the other settings.
+        DatasetError: A data set cannot be used, or two have a category of the same name.
+    """
+    listings = find_all([Location.of(one) for one in request.data], request.layout, request.categories)
+    for listing in listings:
+        for category in listing.categories:
+            if category == "shards" or category.startswith("."):
+                raise DatasetError(
+                    f"{listing.root}: a run folder has no place for a category named {category!r}: rename it"
+                )
     rows_each(request.config.training.batch_size, request.workers_per_category)
-    own = request.config.objective.kind
-    objectives = request.objectives or (own,)
-    for kind in objectives:
-        if kind != own:
+    for kind in request.objectives:
+        if kind != request.config.objective.kind:
             for_objective(request.config, kind)
-    run = Run.create(request.run, str(listing.root), listing.layout, request.config, write=write)
-    members = [
+    return listings
+
+
+def _sources(listings: Sequence[Listing]) -> list[Source]:
+    return [listing.source for listing in listings]
+
+
+def _members(run: Run, request: Request, listings: Sequence[Listing]) -> list[Member]:
+    objectives = request.objectives or (run.config.objective.kind,)
+    return [
         run.member(category, seed, kind)
-        for category in listing.categories for seed in request.seeds for kind in objectives
+        for listing in listings for category in listing.categories for seed in request.seeds for kind in objectives
     ]  # fmt: skip
-    return run, members, listing
 
 
-def _refuse_what_never_fits(run: Run, members: Sequence[Member], request: Request) -> None:
+def _refuse_what_never_fits(run: Run, members: Sequence[Member], request: Request, on_event: Listener) -> None:
     """Before the images are sharded, which takes long."""
+
+    def tell(words: str) -> None:
+        on_event(Event("train", "", 0, 0, words))
+
     if todo := [member for member in members if not member.is_trained]:
-        Planner(jobs_of(run, todo, {}), cluster_nodes(), request.workers_per_category, request.gpu_share)
+        planner_for(jobs_of(run, todo, {}), request.workers_per_category, request.gpu_share, tell)
 
 
 def _record(run: Run, request: Request, manifest: Manifest) -> None:
-    data = {"fingerprint": manifest.fingerprint, "layout": manifest.layout, "categories": manifest.categories}
+    data = {
+        "fingerprint": manifest.fingerprint, "data_sets": manifest.data_sets, "categories": manifest.categories
+    }  # fmt: skip
     objectives = request.objectives or (run.config.objective.kind,)
     provenance.record(run.root, arguments=request.arguments, data=data, seeds=request.seeds, objectives=objectives)

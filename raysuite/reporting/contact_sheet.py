@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,8 +19,8 @@ from raysuite.config import FILLS, SHAPES, Config, CorruptionConfig
 from raysuite.config.fills import Fills
 from raysuite.config.shapes import Shapes
 from raysuite.corruption.corruptor import Corruptor
-from raysuite.datasets.decoding import decode_image
-from raysuite.datasets.entries import Listing
+from raysuite.datasets.decoding import decode_image, image_size
+from raysuite.datasets.entries import Entry, Listing
 from raysuite.detection.preprocessing import choose_size, to_input
 from raysuite.errors import DatasetError, DecodeError, StorageError
 
@@ -59,15 +60,21 @@ def load_crops(listing: Listing, category: str, config: Config, *, count: int, s
             break
     if not pixels:
         raise DatasetError(f"{category}: none of its {len(entries)} good training images can be read")
-    height, width = choose_size(
-        [(image.shape[0], image.shape[1]) for image in pixels], config.data.image_size, config.model.stride
-    )
+    # The net's size follows the shape of all good images, as in training, not of those that were picked.
+    sizes = list(_sizes(listing, entries))
+    height, width = choose_size(sizes, config.data.image_size, config.model.stride)
     crop = config.data.crop_size or config.data.image_size
     rows, columns = min(crop, height), min(crop, width)
     top = int(torch.randint(height - rows + 1, (1,), generator=generator))
     left = int(torch.randint(width - columns + 1, (1,), generator=generator))
     images_NCHW = torch.stack([to_input(image, (height, width)) for image in pixels])
     return images_NCHW[:, :, top : top + rows, left : left + columns].float() / 255
+
+
+def _sizes(listing: Listing, entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    for entry in entries:
+        with contextlib.suppress(DecodeError, StorageError):
+            yield image_size((listing.root / entry.image).read_bytes())
 
 
 def contact_sheet(config: CorruptionConfig, images_NCHW: Tensor, *, seed: int) -> bytes:

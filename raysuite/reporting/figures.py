@@ -160,8 +160,11 @@ def _score_row(figure: go.Figure, run: SeedResult, row: int) -> None:
 
 
 def training_figure(runs: Sequence[SeedResult]) -> go.Figure | None:
-    """Training losses on a logarithmic axis: a colour a seed, a dash a part of the loss; None without a history."""
-    parts = {"loss": "solid", "kept_loss": "dot", "repaired_loss": "dash"}
+    """Training losses on a logarithmic axis: a colour a seed, a dash a part of the loss; None without a history.
+
+    A part that is 0 all along, as the extra one of most objectives, is left out.
+    """
+    parts = {"loss": "solid", "kept_loss": "dot", "repaired_loss": "dash", "extra_loss": "dashdot"}
     figure = _figure(height=320)
     for index, run in enumerate(runs):
         colour = SEED_COLOURS[index % len(SEED_COLOURS)]

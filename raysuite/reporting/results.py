@@ -25,7 +25,7 @@ COUNTS = ("n_train", "n_good", "n_defect", "n_failed", "n_without_mask", "parame
 """Whole numbers of one evaluated run, as columns of ``metrics.parquet``."""
 
 _FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", "val_score", "train_seconds", "evaluate_seconds")
-_HISTORY = ("step", "loss", "kept_loss", "repaired_loss", "learning_rate", "images_per_second", "seconds")
+_HISTORY = ("step", "loss", "kept_loss", "repaired_loss", "extra_loss", "learning_rate", "images_per_second", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _run(root: Location, rows: Sequence[Mapping[str, Any]]) -> Run:
     except RaysuiteError:
         # A report that lists the damage is more use than none: the first row is one of the run's own objective.
         own = str(rows[0]["objective"]) if rows else OBJECTIVES[0]
-        return Run(root, "", "", for_objective(Config(), own))
+        return Run(root, (), for_objective(Config(), own))
 
 
 def _metric_rows(where: Location) -> list[dict[str, Any]]:

@@ -54,6 +54,14 @@ def test_file_names_are_not_taken_for_markup(small_benchmark: Path, tmp_path: Pa
     assert "[red]weave" in result.stdout
 
 
+def test_several_data_sets_are_inspected_together(small_benchmark: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_benchmark / "weave" / "train" / "good", tmp_path / "parts" / "caps")
+    result = CliRunner().invoke(main, ["data", "inspect", str(small_benchmark), str(tmp_path / "parts")])
+    assert "layout mvtec" in result.stdout
+    assert "layout folder, 8 images" in result.stdout
+    assert all(name in result.stdout for name in ("weave", "flange", "caps"))
+
+
 @pytest.mark.parametrize(
     "words", [[], ["data"], ["benchmark"], ["train"], ["evaluate"], ["report"], ["demo"], ["data", "shard"]]
 )

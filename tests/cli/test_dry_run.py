@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-import ray
 from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
-from raysuite.pipelines import benchmark
+from raysuite.pipelines import benchmark, trials
 from raysuite.planning import Node
 
 
@@ -18,12 +18,18 @@ from raysuite.planning import Node
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of known size, and a Ray that cannot be started unseen."""
     monkeypatch.setattr(benchmark, "this_machine", lambda: [Node("this machine", 2)])
+    import ray
+
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
+SMALL = ("--image-size", "64", "--set", "model.dilations=[1,2]")
+
+
 def call(command: str, data: Path, run: Path, *words: str) -> Result:
-    return CliRunner().invoke(main, [command, str(data), "--run", str(run), "--preset", "tiny", "--dry-run", *words])
+    line = [command, str(data), "--run", str(run), "--preset", "tiny", *SMALL, "--dry-run", *words]
+    return CliRunner().invoke(main, line)
 
 
 @pytest.mark.parametrize("command", ["benchmark", "train"])
@@ -33,6 +39,10 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(command: str, small_benchma
     assert "6 trainings, 2 at once, 1 CPU each" in result.stdout
     assert "this machine: 2 CPUs, 0 GPUs, holds 2 workers" in result.stdout
     assert result.stdout.count(" weave/seed-") == result.stdout.count(" flange/seed-") == 3
+    first, *_ = result.stdout.splitlines()
+    assert re.search(r"; about \d+ (s|min|h)( \d+ min)? by a trial of \d+ steps?$", first), first
+    assert len(re.findall(r"^  now +\d+ (?:s|min|h)", result.stdout, re.MULTILINE)) == 2
+    assert len(re.findall(r"^  in \d+ (?:s|min|h)", result.stdout, re.MULTILINE)) == 4
     assert not (tmp_path / "run").exists()
 
 
@@ -42,6 +52,24 @@ def test_longer_objectives_come_first_in_the_plan(small_benchmark: Path, tmp_pat
     assert [row["run"] for row in plan["order"]] == ["weave/seed-0-contractive", "weave/seed-0-plain"]
     assert sum(row["length"] for row in plan["order"]) == pytest.approx(1)
     assert plan["each"] == {"workers": 1, "cpus": 1, "gpus": 0.0}
+    seconds = [row["seconds"] for row in plan["order"]]
+    assert plan["estimate"]["seconds"] == max(seconds) == seconds[0], "both start now"
+    assert seconds[0] / sum(seconds) == pytest.approx(plan["order"][0]["length"])
+    assert plan["estimate"]["trial_steps"] >= 1
+    assert plan["estimate"]["seconds_a_step"] * 400 < seconds[0], "calibration comes after the steps"
+
+
+def test_a_trial_that_fails_costs_the_estimate_and_not_the_plan(
+    small_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the GPU is on fire\nand more")
+
+    monkeypatch.setattr(trials, "time_steps", fail)
+    result = call("train", small_benchmark, tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "2 trainings, 2 at once, 1 CPU each; no estimate, as the trial failed: the GPU is on fire\n" in result.stdout
+    assert "50.0%" in result.stdout, "the share of all work, where there are no times"
 
 
 def test_a_dry_run_of_what_never_fits_is_refused_with_the_numbers(small_benchmark: Path, tmp_path: Path) -> None:
@@ -61,11 +89,11 @@ def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_b
     assert "no run folder" in refused.stderr
     from raysuite.datasets.layouts import find_entries
     from raysuite.runs import Run
-    from raysuite.settings import preset
+    from raysuite.settings import preset, with_words
     from raysuite.storage import Location
 
     listing = find_entries(Location.of(small_benchmark))
-    Run.create(str(tmp_path / "other"), str(listing.root), listing.layout, preset("tiny"))
+    Run.create(str(tmp_path / "other"), [listing.source], with_words(preset("tiny"), [SMALL[-1], "data.image_size=64"]))
     (tmp_path / "run" / "weave").rename(tmp_path / "other" / "weave")
     left = call("train", small_benchmark, tmp_path / "other")
     assert "1 training, 1 at once, 2 CPUs each" in left.stdout

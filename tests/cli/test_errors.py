@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
 from raysuite.config import FILLS, OBJECTIVES, SHAPES
+from raysuite.datasets.entries import Source
 from raysuite.runs import Run
 from raysuite.settings import preset
 
@@ -89,7 +90,7 @@ def test_unknown_objective_is_refused_with_those_there_are(small_benchmark: Path
 
 
 def test_run_folder_of_another_configuration_is_refused(small_benchmark: Path, tmp_path: Path) -> None:
-    Run.create(str(tmp_path / "run"), str(small_benchmark), "mvtec", preset("small"))
+    Run.create(str(tmp_path / "run"), [Source(str(small_benchmark), "mvtec")], preset("small"))
     result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--preset", "tiny")
     assert_one_sentence(result, 2, str(tmp_path / "run"), "another configuration", "preset")
 
@@ -99,6 +100,31 @@ def test_folder_that_is_no_run_is_not_written_to(small_benchmark: Path, tmp_path
     result = call("benchmark", small_benchmark, "--run", tmp_path)
     assert_one_sentence(result, 1, str(tmp_path), "not empty")
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("command", ["benchmark", "train"])
+def test_data_sets_with_a_category_of_one_name_are_refused_before_anything_is_written(
+    small_benchmark: Path, tmp_path: Path, command: str
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(small_benchmark / "weave" / "train" / "good", other / "weave")
+    result = call(command, small_benchmark, other, "--run", tmp_path / "run")
+    assert_one_sentence(result, 1, str(small_benchmark), str(other), "'weave'", "rename", "--category")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_given_twice_is_named(small_benchmark: Path, tmp_path: Path) -> None:
+    result = call("benchmark", small_benchmark, f"{small_benchmark}/", "--run", tmp_path / "run")
+    assert_one_sentence(result, 1, str(small_benchmark), "given twice")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_category_that_no_data_set_has_is_named_with_those_there_are(small_benchmark: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_benchmark / "weave" / "train" / "good", tmp_path / "parts" / "caps")
+    words = ["--run", tmp_path / "run", "--category", "caps", "--category", "lids"]
+    result = call("train", small_benchmark, tmp_path / "parts", *words)
+    assert_one_sentence(result, 1, str(small_benchmark), str(tmp_path / "parts"), "'lids'", "caps, flange, weave")
+    assert not (tmp_path / "run").exists()
 
 
 def test_unknown_category_is_named(small_benchmark: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from raysuite.cli import status as command
 from raysuite.cli.main import main
+from raysuite.datasets.entries import Source
 from raysuite.locks import STALE_SECONDS, Owner
 from raysuite.runs import Run
 from raysuite.settings import preset
@@ -30,7 +31,7 @@ def call(*words: object) -> Result:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """One member in each state but "stopped"."""
-    run = Run.create(str(tmp_path / "run"), "/data", "mvtec", preset("tiny"))
+    run = Run.create(str(tmp_path / "run"), [Source("/data", "mvtec")], preset("tiny"))
     for name in ("grid", "screw", "tile", "wood", "zipper"):
         run.member(name, 0).set_status("pending")
     run.member("screw", 0).set_status("training")
@@ -110,7 +111,7 @@ def test_watching_ends_when_nobody_works_any_more(run: Run, monkeypatch: pytest.
 
 
 def test_a_run_without_members_says_so(tmp_path: Path) -> None:
-    Run.create(str(tmp_path / "run"), "/data", "mvtec", preset("tiny"))
+    Run.create(str(tmp_path / "run"), [Source("/data", "mvtec")], preset("tiny"))
     assert "nothing begun yet" in call("status", tmp_path / "run").stdout
 
 
@@ -118,7 +119,7 @@ def test_a_run_without_members_says_so(tmp_path: Path) -> None:
 def test_a_second_command_is_refused_in_one_sentence_with_the_owners_name(
     small_benchmark: Path, tmp_path: Path, word: str
 ) -> None:
-    run = Run.create(str(tmp_path / "run"), str(small_benchmark), "mvtec", preset("tiny"))
+    run = Run.create(str(tmp_path / "run"), [Source(str(small_benchmark), "mvtec")], preset("tiny"))
     (run.member("weave", 0).detector / "detector.json").write_text("{}")
     owner = own(run, user="ada", host="node-7", pid=4711)
     where = ["--run", run.root, "--preset", "tiny"]

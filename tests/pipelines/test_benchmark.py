@@ -51,7 +51,7 @@ def data(small_benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Request, list[Event]]:
     run = tmp_path_factory.mktemp("runs") / "run"
-    request = Request(run=str(run), data=str(data), config=config, seeds=(0,), arguments=("benchmark", "data"))
+    request = Request(run=str(run), data=(str(data),), config=config, seeds=(0,), arguments=("benchmark", "data"))
     events: list[Event] = []
     benchmark(request, events.append)
     return request, events
@@ -138,7 +138,8 @@ def test_same_command_again_does_nothing_that_is_done(finished: tuple[Request, l
     benchmark(finished[0], events.append)
     assert times() == before
     assert not [event for event in events if event.stage == "shard"]
-    assert {event.subject for event in events if event.stage == "train" and event.subject} == {"void seed 0"}
+    trained = {event.subject for event in events if event.stage == "train" and event.subject}
+    assert trained == {"void seed 0", "void seed 0 again"}
 
 
 def test_lost_evaluation_is_done_again_without_training(finished: tuple[Request, list[Event]]) -> None:
@@ -184,7 +185,7 @@ def test_further_objectives_join_the_run_and_what_is_done_is_kept(
 
 def test_objective_that_the_settings_forbid_is_refused_before_anything_is_written(tmp_path: Path, data: Path) -> None:
     config = with_words(preset("tiny"), [*WORDS, "model.bottleneck=4"])
-    request = Request(run=str(tmp_path / "run"), data=str(data), config=config, objectives=("filter", "nonsense"))
+    request = Request(run=str(tmp_path / "run"), data=(str(data),), config=config, objectives=("filter", "nonsense"))
     with pytest.raises(ConfigError, match=r"objective\.kind.*nonsense"):
         train(request, lambda _: None)
     assert not (tmp_path / "run").exists()
@@ -200,7 +201,7 @@ def test_other_settings_in_the_same_run_folder_are_refused_with_both_values(
 
 def test_category_without_good_images_is_refused_before_anything_is_written(tmp_path: Path, data: Path) -> None:
     shutil.copytree(data / "weave" / "test", tmp_path / "data" / "lost" / "test")
-    request = Request(run=str(tmp_path / "run"), data=str(tmp_path / "data"), config=preset("tiny"))
+    request = Request(run=str(tmp_path / "run"), data=(str(tmp_path / "data"),), config=preset("tiny"))
     with pytest.raises(DatasetError, match="lost"):
         train(request, lambda _: None)
     assert not (tmp_path / "run").exists()

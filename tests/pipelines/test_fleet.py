@@ -75,7 +75,7 @@ class Command:
     def end(self) -> int:
         """Wait for its end; returns the exit code."""
         try:
-            return self.process.wait(timeout=200)
+            return self.process.wait(timeout=300)
         finally:
             self.process.kill()
 

@@ -73,7 +73,7 @@ def options(endpoint: str, small_benchmark: Path) -> str:
 def test_shards_in_a_bucket_hold_every_file_as_it_was(options: str, small_benchmark: Path) -> None:
     listing = find_entries(Location.of(f"s3://bucket/data{options}"), "auto", ())
     shards = Location.of(f"s3://bucket/shards{options}")
-    manifest = shard(listing, shards)
+    manifest = shard([listing], shards)
     assert Manifest.read(shards) == manifest
     assert manifest.categories[CATEGORY]["failed"] == 0
     for split in ("train", "test"):
@@ -88,7 +88,7 @@ def test_shards_in_a_bucket_hold_every_file_as_it_was(options: str, small_benchm
 def test_benchmark_runs_from_bucket_to_bucket_and_goes_on_there(options: str) -> None:
     words = ["data.image_size=64", "training.steps=4", "training.log_every=2", "model.dilations=[1,2]"]
     config = with_words(preset("tiny"), words)
-    request = Request(run=f"s3://bucket/runs/one{options}", data=f"s3://bucket/data{options}", config=config)
+    request = Request(run=f"s3://bucket/runs/one{options}", data=(f"s3://bucket/data{options}",), config=config)
     _, rows = benchmark(request, lambda _: None)
     assert [(row["category"], row["status"], row["reason"]) for row in rows] == [(CATEGORY, "done", None)]
     root = Location.of(request.run)
@@ -98,7 +98,7 @@ def test_benchmark_runs_from_bucket_to_bucket_and_goes_on_there(options: str) ->
 
     member = Run.open(request.run).member(CATEGORY, 0)
     scores = (member.folder / "scores.parquet").read_table().to_pylist()
-    data = Location.of(request.data)
+    data = Location.of(request.data[0])
     images = [decode_image((data / row["id"]).read_bytes()) for row in scores]
     scored = Detector.load(member.detector.uri).score(images)
     np.testing.assert_allclose(scored.scores, [row["score"] for row in scores], rtol=1e-4)

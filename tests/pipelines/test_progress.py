@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raysuite.config import Config, TrainingConfig
+from raysuite.datasets.entries import Source
 from raysuite.pipelines import progress
 from raysuite.pipelines.progress import Recorder
 from raysuite.runs import Member, Run
@@ -23,7 +24,7 @@ LINE = Progress(
 
 @pytest.fixture
 def member(tmp_path: Path) -> Member:
-    return Run.create(str(tmp_path / "run"), "/data", "folders", Config()).member("screw", 0)
+    return Run.create(str(tmp_path / "run"), [Source("/data", "folders")], Config()).member("screw", 0)
 
 
 def test_a_word_says_how_far_it_is_and_how_long_it_will_take(member: Member) -> None:

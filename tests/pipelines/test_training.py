@@ -44,8 +44,8 @@ def sharded(small_benchmark: Path, config: Config, tmp_path_factory: pytest.Temp
     """A run folder with nothing in it but settings and shards; not to be written to."""
     root = tmp_path_factory.mktemp("runs") / "sharded"
     listing = find_entries(Location.of(small_benchmark), categories=("flange",))
-    run = Run.create(str(root), str(listing.root), listing.layout, config)
-    shard(listing, run.shards)
+    run = Run.create(str(root), [listing.source], config)
+    shard([listing], run.shards)
     return root
 
 
@@ -59,7 +59,9 @@ def undisturbed(sharded: Path) -> Path:
 
 
 def request_for(root: Path, data: Path, config: Config, workers: int = 1) -> Request:
-    return Request(run=str(root), data=str(data), config=config, categories=("flange",), workers_per_category=workers)
+    return Request(
+        run=str(root), data=(str(data),), config=config, categories=("flange",), workers_per_category=workers
+    )
 
 
 def history(root: Path) -> list[dict[str, float]]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from raysuite.config import OBJECTIVES, Config
+from raysuite.datasets.entries import Source
 from raysuite.reporting.images import colour_map, encode_webp
 from raysuite.runs import Member, Run
 from raysuite.storage import Location
@@ -65,7 +66,7 @@ def write_run_folder(
     gallery: int = 2,
     side: int = 64,
 ) -> Location:
-    run = Run.create(root.uri, "data", "mvtec", Config())
+    run = Run.create(root.uri, [Source("data", "mvtec")], Config())
     rows = [
         _write_member(run.member(category.name, seed, objective), category, gallery, side)
         for category in categories
@@ -172,6 +173,7 @@ def _write_history(folder: Location, rng: np.random.Generator) -> None:
             "loss": loss,
             "kept_loss": loss * 0.7,
             "repaired_loss": loss * 2.1,
+            "extra_loss": loss * 0.0,
             "learning_rate": 1e-3 * (1 - steps / 400),
             "images_per_second": 900 + 20 * rng.normal(size=len(steps)),
             "seconds": steps * 0.15,

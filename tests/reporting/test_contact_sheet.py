@@ -68,6 +68,19 @@ def test_crops_are_those_of_training(small_benchmark):
     assert load_crops(listing, "weave", config, count=99, seed=0).shape == (8, 3, 80, 80)
 
 
+def test_the_size_is_that_of_training_whichever_images_are_picked(tmp_path):
+    """Two wide images of seven: a median over the picked ones alone would often be wide."""
+    folder = tmp_path / "mixed" / "train" / "good"
+    folder.mkdir(parents=True)
+    for index in range(7):
+        Image.new("RGB", (160 if index < 2 else 80, 80), (index, 90, 120)).save(folder / f"{index}.png")
+    (folder / "8.png").write_bytes(b"no image")
+    listing = find_entries(Location.of(str(tmp_path)), "auto", ("mixed",))
+    config = Config(data=DataConfig(image_size=72))
+    for seed in range(8):
+        assert load_crops(listing, "mixed", config, count=1, seed=seed).shape == (1, 3, 72, 72)
+
+
 def test_unreadable_images_are_passed_over_and_none_at_all_is_refused(small_benchmark, tmp_path):
     import shutil
 

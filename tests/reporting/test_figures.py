@@ -86,6 +86,14 @@ def test_a_loss_that_broke_leaves_only_its_sound_steps():
     assert list(figures.training_figure([run]).data[0].y) == [1.0, 0.5]
 
 
+def test_what_an_objective_adds_to_its_errors_is_drawn_where_it_adds_something():
+    step, loss = np.arange(3.0), np.array([0.9, 0.5, 0.3])
+    without = SeedResult("a", 0, "filter", "done", history={"step": step, "loss": loss, "extra_loss": 0 * loss})
+    with_it = SeedResult("a", 1, "sparse", "done", history={"step": step, "loss": loss, "extra_loss": loss / 3})
+    names = [trace.name for trace in figures.training_figure([without, with_it]).data]
+    assert names == ["seed 0 loss", "seed 1 loss", "seed 1 extra"]
+
+
 def test_overview_ranks_by_image_auroc_and_skips_failed_categories(small_run):
     (summary,) = summarise(load_results(small_run))
     axis = figures.overview_figure(summary).layout.yaxis
