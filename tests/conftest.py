@@ -35,8 +35,9 @@ def local_ray() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         # For the S3 server of the tests. Workers have what the environment holds when Ray starts, so it is set here,
-        # and over what may be set already: nobody's own keys have a place in a test.
-        for name, value in S3_ENVIRONMENT.items():
+        # and over what may be set already: nobody's own keys have a place in a test. Workers are as nice as the tests
+        # that wait for them.
+        for name, value in {**S3_ENVIRONMENT, "RAY_worker_niceness": "0"}.items():
             patch.setenv(name, value)
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         for name in ("ray", "ray.data", "ray.train"):

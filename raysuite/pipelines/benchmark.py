@@ -84,7 +84,15 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
         _refuse_what_never_fits(run, members, request, on_event)
         manifest = shard(listings, run.shards, on_event)
         _record(run, request, manifest)
-        failed = train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
+        failed = train_all(
+            run,
+            members,
+            on_event,
+            request.workers_per_category,
+            request.gpu_share,
+            request.retries,
+            request.wait_minutes,
+        )
         return run, failed
 
 
@@ -119,7 +127,15 @@ def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str,
         _refuse_what_never_fits(run, members, request, on_event)
         manifest = shard(listings, run.shards, on_event)
         _record(run, request, manifest)
-        train_all(run, members, on_event, request.workers_per_category, request.gpu_share, request.retries)
+        train_all(
+            run,
+            members,
+            on_event,
+            request.workers_per_category,
+            request.gpu_share,
+            request.retries,
+            request.wait_minutes,
+        )
         evaluate_all(run, members, on_event)
     return run, report(run, on_event)
 

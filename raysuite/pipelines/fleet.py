@@ -16,18 +16,21 @@ import ray
 
 from raysuite.datasets.shards import Manifest
 from raysuite.errors import ClusterError
+from raysuite.forecast import Outlook, in_words
 from raysuite.pipelines.board import LaneWord, open_board
+from raysuite.pipelines.exported import Exported
+from raysuite.pipelines.growth import Room, planner_for
 from raysuite.pipelines.lanes import End, Lane, open_lane
 from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_nodes
+from raysuite.pipelines.trials import deserves_a_trial, try_on_cluster
 from raysuite.planning import Job, Placed, Planner
 from raysuite.runs import Member, Run
 from raysuite.standing import Standing, standing_of
 
 POLL_SECONDS = 0.5
-# How long a cluster that has lost too many nodes is given to get some back.
-PATIENCE_SECONDS = 600.0
+COUNT_SECONDS = 5.0
 # How long after its workers a node may be found to be gone.
 NODE_LOSS_SECONDS = 30.0
 # How often the workers of a training may fail to start, but for want of room.
@@ -41,6 +44,7 @@ def train_all(
     workers: int = 1,
     gpu_share: float = 1.0,
     retries: int = 1,
+    wait_minutes: float = 10.0,
 ) -> list[Member]:
     """Train every member that is not trained yet; returns those that failed, their reasons in their status.
 
@@ -52,24 +56,30 @@ def train_all(
         gpu_share: Share of a GPU for each worker, where the cluster has GPUs.
         retries: How often a training that failed is tried again, from its last checkpoint. Nodes that are lost do not
             count.
+        wait_minutes: How long a cluster that can hold no training is given to get nodes.
 
     Raises:
-        ClusterError: The cluster cannot hold even one training; or it lost nodes, until it could no longer, and got
-            none back in `PATIENCE_SECONDS`.
+        ClusterError: The cluster can never hold a training; or it does not grow so far, or has lost too many nodes, and
+            got none in ``wait_minutes``.
     """
     todo = [member for member in members if not member.is_trained]
     if not todo:
         return []
     manifest = Manifest.read(run.shards)
     images = {name: counts["train"] for name, counts in manifest.categories.items()} if manifest else {}
-    planner = Planner(jobs_of(run, todo, images), cluster_nodes(), workers, gpu_share)
-    on_event(Event("train", "", 0, len(todo), planner.plan().sentence()))
+
+    def tell(words: str) -> None:
+        on_event(Event("train", "", 0, len(todo), words))
+
+    planner = planner_for(jobs_of(run, todo, images), workers, gpu_share, tell)
+    plan = planner.plan()
+    tell((try_on_cluster(plan, run, todo) if deserves_a_trial(plan) else Outlook(plan)).sentence())
     for member in todo:
         # A member that is never reached must not be missing from the results.
         member.set_status("pending")
     # Notes of a driver that was killed.
     (run.root / ".ray").delete_dir()
-    failed = Fleet(run, todo, planner, on_event, retries).work()
+    failed = Fleet(run, todo, planner, on_event, retries, wait_minutes * 60).work()
     (run.root / ".ray").delete_dir()
     return failed
 
@@ -86,8 +96,19 @@ class Suspect:
 class Fleet:
     """The trainings under way."""
 
-    def __init__(self, run: Run, members: Iterable[Member], planner: Planner, on_event: Listener, retries: int) -> None:
+    def __init__(
+        self,
+        run: Run,
+        members: Iterable[Member],
+        planner: Planner,
+        on_event: Listener,
+        retries: int,
+        patience_seconds: float,
+    ) -> None:
         self._run, self._planner, self._on_event, self._retries = run, planner, on_event, retries
+        self._patience_seconds = patience_seconds
+        self._exported = Exported(run.config.training.batch_size)
+        self._counted_at = 0.0
         self._members = {member.key: member for member in members}
         self._board = open_board()
         self._lanes: list[Lane] = []
@@ -99,15 +120,22 @@ class Fleet:
 
     def work(self) -> list[Member]:
         """Do all; returns the members that failed."""
+        with Room() as room:
+            return self._work(room)
+
+    def _work(self, room: Room) -> list[Member]:
         while self._planner.waiting or self._planner.placed:
             # Asked at every turn: nodes may have joined or left.
             self._start(self._planner.start(cluster_nodes()))
+            if self._planner.growth is not None:
+                room.ask(*self._planner.wants())
+            self._count()
             for lane in [lane for lane in self._lanes if lane.member is None]:
                 # Others may need what it holds, and it what others hold.
                 lane.dismiss(self._board)
                 self._lanes.remove(lane)
             if not self._planner.placed:
-                self._wait_for_nodes()
+                self._wait_for_nodes(room)
                 continue
             self._patient_until = None
             time.sleep(POLL_SECONDS)
@@ -145,6 +173,7 @@ class Fleet:
                 if lane.member is not None:
                     self._fallen.append((lane, lane.ended.result(), time.monotonic() + NODE_LOSS_SECONDS))
             elif lane.member is not None and (said := words.get(lane.member.key)):
+                self._exported.training(lane.member.names, said)
                 self._on_event(self._progress(lane.member, said))
         self._pick_up()
 
@@ -190,6 +219,7 @@ class Fleet:
         """A training has ended, well or not."""
         job, steps = self._planner.end(member.key), self._run.config.training.steps
         if reason is None:
+            self._exported.ended(member.names, failed=False, again=False)
             seconds = words.get(member.key, {}).get("seconds", 0.0)
             self._on_event(
                 Event(
@@ -199,7 +229,9 @@ class Fleet:
             )  # fmt: skip
             return
         self._tries[member.key] += 1
-        if self._tries[member.key] <= self._retries and not final:
+        again = self._tries[member.key] <= self._retries and not final
+        self._exported.ended(member.names, failed=True, again=again)
+        if again:
             self._again(job, f"{reason}; retry {self._tries[member.key]} of {self._retries}")
             return
         member.set_status("failed", reason)
@@ -219,16 +251,28 @@ class Fleet:
         where = Standing.told(member.names, "training", word)
         return Event("train", member.title, word["step"], self._run.config.training.steps, text, standing=where)
 
-    def _wait_for_nodes(self) -> None:
+    def _count(self) -> None:
+        """Export now and then how many trainings are in which state."""
+        if time.monotonic() - self._counted_at > COUNT_SECONDS:
+            self._counted_at = time.monotonic()
+            counts = Counter({"training": len(self._planner.placed), "pending": len(self._planner.waiting)})
+            counts["failed"] = len(self._failed)
+            counts["trained"] = len(self._members) - counts.total()
+            self._exported.states(counts)
+
+    def _wait_for_nodes(self, room: Room) -> None:
         """Nothing can go on until nodes join: say so, and wait."""
-        now = time.monotonic()
+        now, time_given = time.monotonic(), in_words(self._patience_seconds)
         if self._patient_until is None:
-            text = f"waits up to {PATIENCE_SECONDS:.0f} s for nodes: {self._planner.lack}"
-            self._on_event(Event("train", "", 0, 0, text))
-            self._patient_until = now + PATIENCE_SECONDS
+            asked = ", the cluster's autoscaler is asked for room" if self._planner.growth is not None else ""
+            # A subject of its own, so that it is said whatever was said a moment ago.
+            self._on_event(Event("train", "waits for nodes", 0, 0, f"up to {time_given}{asked}: {self._planner.lack}"))
+            self._patient_until = now + self._patience_seconds
+        if room.refused:
+            raise ClusterError(f"the cluster's autoscaler says that it can never hold a training: {self._planner.lack}")
         if now > self._patient_until:
             raise ClusterError(
-                f"{self._planner.lack}, and no node joined in {PATIENCE_SECONDS:.0f} s; "
+                f"{self._planner.lack}, and no node joined in {time_given}; "
                 f"{len(self._planner.waiting)} trainings are not done: give the same command when the cluster has "
                 "nodes again"
             )
