@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from raysuite.standing import Standing, standing_of
 
 POLL_SECONDS = 0.5
 COUNT_SECONDS = 5.0
+LEAVE_SECONDS = 60.0
 # How long after its workers a node may be found to be gone.
 NODE_LOSS_SECONDS = 30.0
 # How often the workers of a training may fail to start, but for want of room.
@@ -112,6 +114,7 @@ class Fleet:
         self._members = {member.key: member for member in members}
         self._board = open_board()
         self._lanes: list[Lane] = []
+        self._leaving: list[Lane] = []
         self._fallen: list[tuple[Lane, End, float]] = []
         self._suspects: list[Suspect] = []
         self._tries, self._false_starts = Counter[str](), Counter[str]()
@@ -132,17 +135,23 @@ class Fleet:
             self._count()
             for lane in [lane for lane in self._lanes if lane.member is None]:
                 # Others may need what it holds, and it what others hold.
-                lane.dismiss(self._board)
-                self._lanes.remove(lane)
+                self._dismiss(lane)
             if not self._planner.placed:
                 self._wait_for_nodes(room)
                 continue
             self._patient_until = None
             time.sleep(POLL_SECONDS)
             self._listen()
-        for lane in self._lanes:
-            lane.dismiss(self._board)
+        for lane in list(self._lanes):
+            self._dismiss(lane)
+        # What comes next wants their room; and a Ray Train run that outlives the connection can end the process.
+        wait([lane.ended for lane in self._leaving], timeout=LEAVE_SECONDS)
         return self._failed
+
+    def _dismiss(self, lane: Lane) -> None:
+        lane.dismiss(self._board)
+        self._lanes.remove(lane)
+        self._leaving.append(lane)
 
     def _start(self, started: Iterable[Placed]) -> None:
         for placed in started:

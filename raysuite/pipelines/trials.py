@@ -73,14 +73,16 @@ def try_on_cluster(plan: Plan, run: Run, members: Iterable[Member]) -> Outlook:
         task.remote(card, need.cpus, need.gpus, need.workers)
         for _ in range(max(1, min(plan.at_once * need.workers, MOST_TRIALS)))
     ]
+    left = tasks
     try:
-        done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE_SECONDS)
+        done, left = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE_SECONDS)
         measured = ray.get(done)
     except Exception as error:  # As above.
         return Outlook(plan, note=f"no estimate, as the trial failed: {first_line(error)}")
     finally:
-        for one in tasks:
-            ray.cancel(one, force=True)
+        for one in left:
+            # Never by force: a task that is done in that very moment ends the driver (a failed check within Ray).
+            ray.cancel(one)
     if not measured:
         return Outlook(plan, note=f"no estimate, as the cluster had no room for a trial within {PATIENCE_SECONDS:g} s")
     steps = sum(steps for steps, _ in measured)
