@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -43,7 +43,12 @@ def growth() -> Growth | None:
     """What the cluster may become; None if it does not grow by itself."""
     config = state.get_cluster_config()
     if config is not None and config.node_group_configs:
-        return limits(config, cluster_nodes())
+        heads = {
+            node["NodeID"]
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if "node:__internal_head__" in node["Resources"]
+        }
+        return limits(config, cluster_nodes(), heads)
     if is_autoscaler_v2(fetch_from_server=True):
         return Growth()
     told = _internal_kv_get(DEBUG_AUTOSCALING_STATUS)
@@ -53,12 +58,13 @@ def growth() -> Growth | None:
     return Growth() if any(not kind.startswith("node_") for kind in kinds) else None
 
 
-def limits(config: Any, nodes: Sequence[Node]) -> Growth:
+def limits(config: Any, nodes: Sequence[Node], heads: Container[str] = ()) -> Growth:
     """What a cluster may become by its own word.
 
     Args:
         config: Ray's ``ClusterConfig``: the types of nodes, and how many there may be of each; -1 is for no limit.
         nodes: Those that it has.
+        heads: Names of those that are the head, of which there is one and no more, whatever its type.
     """
     most = {name: config.max_resources[name] for name in config.max_resources}
     grown, counted = list(nodes), list(nodes)
@@ -67,7 +73,14 @@ def limits(config: Any, nodes: Sequence[Node]) -> Growth:
             return Growth()
         shape = (int(group.resources.get("CPU", 0)), int(group.resources.get("GPU", 0)))
         for number in range(group.max_count):
-            here = next((node for node in counted if (node.cpus, node.gpus) == shape), None)
+            here = next(
+                (
+                    node
+                    for node in counted
+                    if (node.cpus, node.gpus) == shape and (group.max_count == 1 or node.name not in heads)
+                ),
+                None,
+            )
             if here is not None:
                 counted.remove(here)
                 continue

@@ -29,7 +29,7 @@ from ray._private.worker import global_worker
 from ray.core.generated.autoscaler_pb2 import ClusterConfig
 with ray_session(sys.argv[1]):
     config = ClusterConfig()
-    config.node_group_configs.add(name="small", max_count=1).resources["CPU"] = 1
+    config.node_group_configs.add(name="small", max_count=2).resources["CPU"] = 1
     global_worker.gcs_client.report_cluster_config(config.SerializeToString())
 """
 
@@ -51,6 +51,8 @@ def test_nodes_that_are_there_are_not_counted_twice_and_totals_are_kept() -> Non
     grown = limits(config_of((4, 0, 3), (8, 1, 2)), [head, small]).nodes
     assert sorted((node.cpus, node.gpus) for node in grown) == [(2, 0), (4, 0), (4, 0), (4, 0), (8, 1), (8, 1)]
     assert len({node.name for node in grown}) == 6
+    assert len(limits(config_of((2, 0, 3)), [head, small], {"head"}).nodes) == 5, "the head is none of a group's nodes"
+    assert len(limits(config_of((2, 0, 1)), [head, small], {"head"}).nodes) == 2, "but of its own group it is"
     capped = limits(config_of((4, 0, 9), CPU=10), [head]).nodes
     assert sum(node.cpus for node in capped) == 10
     assert limits(config_of((4, 0, -1)), [head]) == Growth(), "what has no limit has none that is known"
@@ -98,4 +100,4 @@ def test_a_training_waits_for_a_node_and_gets_it_and_what_never_fits_is_refused(
     )
     refused = command(cluster, small_benchmark, tmp_path / "never", "--workers-per-category", "4")
     assert refused.returncode == 1
-    assert "4 workers for each training take 4 CPUs, the cluster has 2 and could grow to 2; lower" in refused.stderr
+    assert "4 workers for each training take 4 CPUs, the cluster has 2 and could grow to 3; lower" in refused.stderr

@@ -1,0 +1,410 @@
+"""A search on a real Ray: what it leaves, what goes wrong with trials, and that a stopped one goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from raysuite import settings
+from raysuite.config import Config
+from raysuite.datasets.layouts import find_all
+from raysuite.errors import ClusterError, ConfigError
+from raysuite.pipelines.ingest import shard
+from raysuite.pipelines.progress import Event
+from raysuite.pipelines.tuning import job
+from raysuite.pipelines.tuning import search as searching
+from raysuite.pipelines.tuning import trial as trials
+from raysuite.pipelines.tuning.folder import SearchFolder
+from raysuite.pipelines.tuning.plan import Request, resources
+from raysuite.pipelines.tuning.sampling import Known, Supply, listed, tpe
+from raysuite.pipelines.tuning.search import OUT_OF_TIME, Manner, asha, rungs_of, search
+from raysuite.pipelines.tuning.trial import Brief, run_trial, steering_score
+from raysuite.planning import Need, Node
+from raysuite.reporting.search import text
+from raysuite.runs import Run
+from raysuite.settings import preset, with_words
+from raysuite.storage import Location
+from raysuite.tuning.space import Choice, Condition, Dimension, Float, Int, Space
+from raysuite.tuning.trials import Rung, TrialRecord, read_trials, write_trial
+
+WORDS = [
+    "data.image_size=64", "training.steps=18", "training.log_every=2", "training.batch_size=2",
+    "training.checkpoint_every=3", "training.precision=float32", "model.dilations=[1,2]", "detection.choice=fixed",
+]  # fmt: skip
+SPACE = Space(
+    (
+        Dimension("training.learning_rate", Float(1e-4, 1e-2, log=True)),
+        Dimension("model.depth", Int(1, 3)),
+        Dimension("model.dilations", Choice(((1, 2), (1, 2, 4, 8)))),
+        Dimension("training.weight_decay", Choice((1e-5, 1e38))),
+    )
+)
+GOOD: dict[str, Any] = {"training.weight_decay": 1e-5, "model.depth": 1, "model.dilations": (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return with_words(preset("tiny"), WORDS)
+
+
+@pytest.fixture
+def folder(local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path) -> SearchFolder:
+    """A search's folder with its shards, before any trial."""
+    listings = find_all([Location.of(str(small_benchmark))], "auto", ())
+    run = Run.create(str(tmp_path / "search"), [listing.source for listing in listings], config)
+    shard(listings, run.shards)
+    return SearchFolder(run)
+
+
+def brief_of(folder: SearchFolder, *categories: str, **changes: Any) -> Brief:
+    config = folder.run.config
+    brief = Brief(folder.run.root.uri, config, SPACE.validated(config), categories, (2, 6, 18), 0, False, 1)
+    return replace(brief, **changes)
+
+
+def manner_of(**changes: Any) -> Manner:
+    return replace(Manner("random", False, None, 1, None, 2, Need(1, 1, 0.0)), **changes)
+
+
+def cursed(config: dict[str, Any], brief: Brief) -> None:
+    """A trial with a fate of its own, by its number."""
+    number, real = config["trial"]["number"], trials.train
+
+    def fate(*args: Any, **more: Any) -> Any:
+        if number == 1:
+            raise ZeroDivisionError("one over nothing")
+        if number == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 4:
+            time.sleep(600)
+        return real(*args, **more)
+
+    trials.train = fate  # type: ignore[assignment]
+    try:
+        run_trial(config, brief)
+    finally:
+        trials.train = real
+
+
+def test_whatever_happens_to_a_trial_becomes_its_reason_and_the_others_go_on(
+    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "trainable", cursed)
+    first = [GOOD] * 7
+    first[5] = {**first[5], "training.weight_decay": 1e38}
+    first[6] = {**first[6], "model.depth": 3, "model.dilations": (1, 2, 4, 8)}
+    events: list[Event] = []
+    search(folder, brief_of(folder, "weave", timeout=15.0), manner_of(trials=8), first, events.append)
+    rows = {row.number: row for row in read_trials(folder.rows)}
+    assert sorted(rows) == list(range(8))
+    assert {number: row.state for number, row in rows.items() if 0 < number < 7} == {
+        1: "failed", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "invalid",
+    }  # fmt: skip
+    for number, words in {
+        1: "ZeroDivisionError: one over nothing",
+        2: "out of memory",
+        3: "its worker died twice",
+        4: "longer than 15 s to the next rung (--trial-timeout)",
+        5: "no longer a number",
+        6: "model.dilations",
+    }.items():
+        assert words in str(rows[number].reason)
+        assert any(words in event.text and event.state == "failed" for event in events)
+    assert rows[0].state == "done"
+    assert [rung.steps for rung in rows[0].curve] == [2, 6, 18]
+    assert rows[0].judged is not None
+    assert rows[6].config is None
+    assert not folder.notes.is_dir()
+
+
+def test_a_search_ends_in_time_and_trials_out_of_time_are_not_over(folder: SearchFolder) -> None:
+    endless = with_words(folder.run.config, ["training.steps=1000000"])
+    brief = brief_of(folder, "weave", base=endless, rungs=(4, 1000000))
+    search(folder, brief, manner_of(time_budget=15.0, trials=3), [GOOD, GOOD, GOOD])
+    # On a busy machine none may have begun.
+    assert {(row.state, row.reason) for row in read_trials(folder.rows)} <= {("stopped", OUT_OF_TIME)}
+    assert folder.spent() >= 15
+    search(folder, brief, manner_of(time_budget=0.0, trials=3), [GOOD, GOOD, GOOD])
+
+
+def test_a_trial_over_several_categories_goes_on_from_its_checkpoints(folder: SearchFolder) -> None:
+    """As one out of time does, or one of a search that was killed."""
+    short = brief_of(folder, "weave", "flange", rungs=(4,))
+    search(folder, short, manner_of(), [GOOD])
+    rows = read_trials(folder.rows)
+    assert [(row.category, row.steps) for row in rows] == [("flange", 4), ("weave", 4)]
+    for row in rows:
+        write_trial(folder.rows, replace(row, state="stopped", reason=OUT_OF_TIME))
+        # What only a training that goes on from it would have.
+        file = folder.work(0, row.category) / "checkpoint" / "checkpoint.json"
+        card = json.loads(file.read_text())
+        card["state"]["history"][0]["loss"] = 123.0
+        file.write_text(json.dumps(card))
+    search(folder, replace(short, rungs=(4, 18)), manner_of(), [GOOD])
+    after = read_trials(folder.rows)
+    assert [row.state for row in after] == ["done", "done"]
+    assert [row.curve[:1] for row in after] == [row.curve for row in rows]
+    for row in after:
+        history = (folder.work(0, row.category) / "history.parquet").read_table().to_pylist()
+        assert [line["step"] for line in history] == list(range(2, 19, 2))
+        assert history[0]["loss"] == 123.0
+
+
+def request_of(small_benchmark: Path, run: Path, config: Config, **changes: Any) -> Request:
+    request = Request(run=str(run), data=(str(small_benchmark),), config=config, trials=4, final_seeds=0)
+    return replace(request, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    local_ray: None, small_benchmark: Path, config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Request, dict[str, Any]]:
+    """A search over a default that hardly learns, with its verdict."""
+    root = tmp_path_factory.mktemp("tuned")
+    (root / "space.yaml").write_text("training.learning_rate: [1.0e-7, 4.0e-3]\nmodel.width: {low: 8, high: 16}\n")
+    lazy = with_words(config, ["training.learning_rate=1e-7", "training.steps=54"])
+    request = request_of(
+        small_benchmark, root / "search", lazy, categories=("weave",), spaces=(str(root / "space.yaml"),),
+        final_seeds=2, arguments=("tune", "data"),
+    )  # fmt: skip
+    _, summary = job.tune(request)
+    return request, summary
+
+
+def test_a_search_leaves_rows_settings_to_use_and_a_verdict(finished: tuple[Request, dict[str, Any]]) -> None:
+    request, summary = finished
+    root = Path(request.run)
+    rows = pq.read_table(root / "trials.parquet").to_pylist()
+    assert [row["number"] for row in rows] == [0, 1, 2, 3]
+    assert all(row["state"] in {"done", "stopped"} and row["curve"] and row["seconds"] > 0 for row in rows)
+    assert json.loads(rows[0]["config"]) == settings.to_mapping(request.config)
+    assert all((Path(row["checkpoint"]) / "checkpoint.json").is_file() for row in rows)
+    tested = pq.read_table(root / "test.parquet").to_pylist()
+    assert len(tested) == 4
+    assert all(0 <= row["image_auroc"] <= 1 and row["error"] is None for row in tested)
+    best = settings.from_yaml((root / "best.yaml").read_text())
+    (outcome,) = summary["outcomes"]
+    assert best == settings.from_mapping(json.loads(rows[outcome["winner"]["number"]]["config"]))
+    assert best.training.learning_rate == 4e-3
+    assert summary["final"]["seeds"] == [1, 2]
+    assert summary["final"]["verdicts"]["image_auroc"]["pairs"] == 2
+    assert Run.open(str(root / "final" / f"trial-{outcome['winner']['number']}")).config == best
+    assert summary == json.loads((root / "summary.json").read_text())
+    assert summary["training_seconds"] > 0
+    words = text(summary)
+    assert summary["final"]["verdicts"]["image_auroc"]["words"] in words
+    assert "ORACLE" not in words + (root / "summary.md").read_text() + (root / "best.yaml").read_text()
+
+
+def test_the_same_command_again_does_nothing_twice_and_another_search_is_refused(
+    finished: tuple[Request, dict[str, Any]],
+) -> None:
+    request, summary = finished
+    root = Path(request.run)
+
+    def times() -> dict[Path, int]:
+        return {
+            path: path.stat().st_mtime_ns for path in root.rglob("*")
+            if path.is_file() and {"trials", "seed-1", "seed-2"} & {*path.parts}
+        }  # fmt: skip
+
+    before = times()
+    _, again = job.tune(request)
+    assert times() == before
+    assert again["outcomes"] == summary["outcomes"]
+    with pytest.raises(ConfigError, match="has another search: seed was 0 and is now 1"):
+        job.tune(replace(request, seed=1))
+
+
+def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_own(
+    local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path, finished: tuple[Request, dict[str, Any]]
+) -> None:
+    request = request_of(
+        small_benchmark, tmp_path / "oracle", config, oracle=True, per_category=True, minimise="parameters",
+        spaces=("capacity",), fixed=("model.depth",), trials=2, warm_start=(finished[0].run,),
+    )  # fmt: skip
+    _, summary = job.tune(request)
+    assert [one["categories"] for one in summary["outcomes"]] == [["flange"], ["weave"]]
+    assert len(read_trials(SearchFolder(Run.open(request.run)).rows)) == 4
+    assert "model.depth" not in summary["space"]
+    assert len(summary["first"]) > 1
+    for name in ("best-weave.yaml", "best-flange.yaml", "summary.md"):
+        assert "ORACLE" in (tmp_path / "oracle" / name).read_text()
+    assert text(summary).startswith("ORACLE")
+
+
+def test_more_trials_at_once_than_the_cluster_can_place_are_refused_with_numbers(
+    small_benchmark: Path, config: Config, tmp_path: Path
+) -> None:
+    request = request_of(small_benchmark, tmp_path / "run", config, max_concurrent=3)
+    with pytest.raises(ClusterError, match="3 trials at once take 3 CPUs, the cluster has 2 CPUs, which hold 2"):
+        resources(request, [Node("here", 2)], None)
+    nodes = [Node("here", 8, 1)]
+    assert resources(replace(request, gpu_share=0.25), nodes, None)[:2] == (Need(1, 2, 0.25), 3)
+    with pytest.raises(ClusterError, match=r"3 trials at once take 1\.5 GPUs and 3 CPUs, .* hold 2: lower --max-conc"):
+        resources(replace(request, gpu_share=0.5), nodes, None)
+
+
+def test_rungs_are_thrice_apart_and_none_is_right_before_the_end() -> None:
+    assert rungs_of(3200, 355) == (355, 1065, 3200)
+    assert rungs_of(9, 1) == (1, 3, 9)
+    assert rungs_of(100, 80) == (80, 100)
+    assert rungs_of(5, 5) == (5,)
+
+
+def row(number: int, *scores: float, state: Any = "stopped") -> TrialRecord:
+    curve = tuple(Rung(steps, score, 0.0, 1.0) for steps, score in zip((2, 6, 18), scores, strict=False))
+    return TrialRecord(number=number, category="weave", seed=0, state=state, curve=curve)
+
+
+def test_asha_remembers_what_trials_reached_before_the_search_was_stopped() -> None:
+    past = [row(number, score) for number, score in enumerate((0.5, 0.6, 0.7, 0.8))]
+    for score, action in ((0.9, "CONTINUE"), (0.4, "STOP")):
+        scheduler: Any = asha((2, 6, 18), past)
+        new = type("Trial", (), {"trial_id": "new"})
+        scheduler.on_trial_add(None, new)
+        assert scheduler.on_trial_result(None, new, {"steps": 2, "score": steering_score([score])}) == action
+    fresh: Any = asha((2, 6, 18), [])
+    fresh.on_trial_add(None, new)
+    assert fresh.on_trial_result(None, new, {"steps": 2, "score": 0.4}) == "CONTINUE"
+
+
+CONDITIONAL = Space(
+    (
+        Dimension("corruption.noise", Choice(("preserved", "none"))),
+        Dimension("corruption.noise_level", Float(0.01, 0.2), Condition("corruption.noise", ("preserved",))),
+        Dimension("model.dilations", Choice(((1, 2), (1, 2, 4)))),
+    )
+)
+
+
+@pytest.mark.parametrize("metrics", [("score",), ("score", "parameters")])
+def test_tpe_goes_on_with_what_was_begun_then_with_what_is_given_then_draws_valid_values(
+    metrics: tuple[str, ...],
+) -> None:
+    known = [
+        Known(0, {"corruption.noise": "none", "model.dilations": [1, 2]}, {"score": 0.5, "parameters": 9.0}, True),
+        Known(1, {"corruption.noise": "none", "model.dilations": (1, 2)}, {}, True),
+        Known(2, {"corruption.noise": "preserved", "corruption.noise_level": 0.1, "model.dilations": (1, 2, 4)}, {},
+              False),
+    ]  # fmt: skip
+    first: list[dict[str, Any]] = [{}, {}, {}, {"corruption.noise": "none", "model.dilations": (1, 2, 4)}]
+    searcher = tpe(Supply(CONDITIONAL, first, known, 40, 0), metrics)
+    asked = [(searcher.suggest(f"t{index}") or {})["trial"] for index in range(20)]
+    assert [one["number"] for one in asked] == list(range(2, 22))
+    assert asked[0]["values"] == known[2].values
+    assert asked[1]["values"] == first[3]
+    for one in asked[2:]:
+        assert CONDITIONAL.inside(one["values"]) == one["values"]
+    assert {one["values"]["corruption.noise"] for one in asked} == {"preserved", "none"}
+
+
+def test_a_number_and_the_seed_decide_what_a_random_trial_draws_however_often_it_was_stopped() -> None:
+    whole = listed(Supply(CONDITIONAL, [{}], [], 6, 0), "random", 6)
+    done = [Known(one["number"], one["values"], {}, one["number"] != 1) for one in whole[:3]]
+    rest = listed(Supply(CONDITIONAL, [{}], done, 6, 0), "random", 6)
+    assert [one["number"] for one in rest] == [1, 3, 4, 5]
+    assert rest == [whole[1], *whole[3:]]
+
+
+def test_a_grid_is_all_combinations_and_one_that_is_too_large_is_refused() -> None:
+    points = listed(Supply(CONDITIONAL, [], [], 8, 0), "grid", 8)
+    assert len(points) == 2 * (3 + 1)
+    with pytest.raises(ConfigError, match="more than the 7 trials that --trials allows"):
+        listed(Supply(CONDITIONAL, [], [], 7, 0), "grid", 7)
+
+
+def command(data: Path, run: Path, *more: str) -> list[str]:
+    words = [word for setting in WORDS for word in ("--set", setting)]
+    head = [sys.executable, "-m", "raysuite.cli.main", "tune", str(data), "--run", str(run), "--category", "weave"]
+    return [*head, "--preset", "tiny", *words, *more]
+
+
+def test_an_unknown_setting_in_a_space_is_answered_with_the_nearest_and_a_plan_is_printed(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("model.widht: {low: 8, high: 32}\n")
+    refused = subprocess.run(
+        command(small_benchmark, tmp_path / "run", "--space", str(space)), capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "there is no setting 'model.widht'; did you mean model.width?" in refused.stderr
+    assert not (tmp_path / "run").exists()
+    planned = subprocess.run(
+        command(small_benchmark, tmp_path / "run", "--space", "capacity", "--dry-run", "--json", "--trials", "5"),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    card = json.loads(planned.stdout)
+    assert (card["trials_each"], card["rungs"], card["steps_at_most"]) == (5, [2, 6, 18], 90)
+    assert "model.width" in card["space"]
+    assert not (tmp_path / "run").exists()
+
+
+def wait_for(process: subprocess.Popen[bytes], what: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 240
+    while not what() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert what()
+
+
+def test_a_killed_search_keeps_its_trials_and_goes_on_from_their_checkpoints(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    words = command(
+        small_benchmark, run, "--set", "training.steps=40", "--first-rung", "4", "--trials", "2",
+        "--final-seeds", "0", "--no-early-stopping", "--max-concurrent", "1",
+    )  # fmt: skip
+    checkpoints = run / "trials" / "work"
+
+    def steps() -> dict[str, int]:
+        found = {}
+        for file in checkpoints.glob("*/checkpoint/checkpoint.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found[file.parent.parent.name] = json.loads(file.read_text())["state"]["step"]
+        return found
+
+    with log.open("wb") as sink:
+        killed = subprocess.Popen(words, stdout=sink, stderr=sink)
+        try:
+            # In the second trial, behind its first rung.
+            wait_for(killed, lambda: steps().get("000001-weave", 0) > 5)
+        finally:
+            killed.kill()
+            killed.wait()
+    before, rows = steps(), read_trials(Location.of(str(run / "trials" / "rows")))
+    assert [row.state for row in rows] == ["done", "running"]
+    assert 5 < before["000001-weave"] < 40
+    with log.open("ab") as sink:
+        again = subprocess.Popen(words, stdout=sink, stderr=sink)
+        try:
+            least = before["000001-weave"]
+            while again.poll() is None:
+                least = min(least, steps().get("000001-weave", least))
+                time.sleep(0.05)
+        finally:
+            again.kill()
+    assert again.returncode == 0, log.read_text()
+    assert least == before["000001-weave"]
+    after = read_trials(Location.of(str(run / "trials" / "rows")))
+    assert [row.state for row in after] == ["done"] * 2
+    assert after[0] == rows[0]
+    assert after[1].curve[: len(rows[1].curve)] == rows[1].curve
+    assert after[1].started == rows[1].started
+    assert (run / "best.yaml").is_file()
