@@ -73,4 +73,5 @@ class Exported:
             self._states.set(counts.get(state, 0), {"state": state})
 
     def _tags(self, names: Mapping[str, Any]) -> dict[str, str]:
-        return {name: str(names[name]) for name in TAGS}
+        # Ray takes ASCII alone; a category may be named in any script.
+        return {name: str(names[name]).encode("ascii", "backslashreplace").decode() for name in TAGS}
