@@ -76,6 +76,6 @@ class Board:
 def open_board() -> Any:
     """A board beside the driver: it is lost only if the driver is."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return (
-        ray.remote(Board).options(num_cpus=0, max_concurrency=1000, max_restarts=0, scheduling_strategy=here).remote()
-    )
+    # Every worker that waits for a task is a call that is not answered yet.
+    options = {"num_cpus": 0, "max_concurrency": 1_000_000, "max_restarts": 0, "scheduling_strategy": here}
+    return ray.remote(Board).options(**options).remote()

@@ -6,6 +6,7 @@ that is done with one gets the next. A training whose workers died goes on in an
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ import ray
 from raysuite.datasets.shards import Manifest
 from raysuite.errors import ClusterError
 from raysuite.forecast import Outlook, in_words
+from raysuite.memory import first_line
 from raysuite.pipelines.board import LaneWord, open_board
 from raysuite.pipelines.exported import Exported
 from raysuite.pipelines.growth import Room, planner_for
@@ -123,15 +125,26 @@ class Fleet:
 
     def work(self) -> list[Member]:
         """Do all; returns the members that failed."""
-        with Room() as room:
-            return self._work(room)
+        try:
+            with Room() as room:
+                return self._work(room)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the connection to the cluster's processes is lost ({first_line(error)}); the same command goes on"
+            ) from error
+        finally:
+            # After an error too: who keeps the connection wants the room back.
+            for lane in list(self._lanes):
+                with contextlib.suppress(ray.exceptions.RayError):
+                    self._dismiss(lane)
 
     def _work(self, room: Room) -> list[Member]:
         while self._planner.waiting or self._planner.placed:
             # Asked at every turn: nodes may have joined or left.
-            self._start(self._planner.start(cluster_nodes()))
+            nodes = cluster_nodes()
+            self._start(self._planner.start(nodes), frozenset(node.name for node in nodes))
             if self._planner.growth is not None:
-                room.ask(*self._planner.wants())
+                room.ask(*self._planner.wants(), beside=len(self._planner.placed))
             self._count()
             for lane in [lane for lane in self._lanes if lane.member is None]:
                 # Others may need what it holds, and it what others hold.
@@ -153,12 +166,13 @@ class Fleet:
         self._lanes.remove(lane)
         self._leaving.append(lane)
 
-    def _start(self, started: Iterable[Placed]) -> None:
+    def _start(self, started: Iterable[Placed], nodes: frozenset[str]) -> None:
         for placed in started:
             idle = (lane for lane in self._lanes if lane.member is None and lane.need == placed.need)
             lane = next(idle, None)
             if lane is None:
                 lane = open_lane(self._run, placed.need, self._board)
+                lane.began_with = nodes
                 self._lanes.append(lane)
             lane.hand(self._board, self._members[placed.job.key])
             if lane.nodes:
@@ -174,6 +188,7 @@ class Fleet:
                 lane.nodes = tuple(word.nodes.values())
                 if lane.member is not None:
                     self._planner.move(lane.member.key, lane.nodes)
+                    self._false_starts.pop(lane.member.key, None)
             if lane.member is not None and len(word.outcomes) == lane.handed:
                 member, lane.member = lane.member, None
                 self._end(member, word.outcomes[-1], words)
@@ -200,13 +215,17 @@ class Fleet:
             lane, end, until = fallen
             if lane.member is None:
                 continue
-            key, lost = lane.member.key, bool(set(lane.nodes) - alive)
+            if lane.member.is_trained:
+                # Its workers were lost when all was done but to say so.
+                self._fallen.remove(fallen)
+                self._end(lane.member, None, {})
+                continue
+            key, lost = lane.member.key, bool((set(lane.nodes) or lane.began_with) - alive)
             # A last try is not given up before it is known whether a node was lost with the workers.
             unsure = bool(lane.nodes) and not end.told and self._tries[key] >= self._retries
             if unsure and not lost and time.monotonic() < until:
                 continue
             self._fallen.remove(fallen)
-            ray.get(self._board.clear.remote(key))
             if lost:
                 self._again(self._planner.end(key), "its node is lost")
             elif lane.nodes:
@@ -250,6 +269,8 @@ class Fleet:
 
     def _again(self, job: Job, why: str) -> None:
         member = self._members[job.key]
+        # The last word of the lost try is no longer true.
+        ray.get(self._board.clear.remote(job.key))
         member.set_status("pending", why)
         self._planner.again(job)
         # A subject of its own, so that it is said whatever was said of the training a moment ago.

@@ -103,20 +103,25 @@ class Room:
         self.refused = False
         self._coordinator = DefaultAutoscalingCoordinator(f"raysuite-{ray.get_runtime_context().get_job_id()}")
         self._most: int | None = None
+        self._beside = 0
         self._asked, self._asked_at, self._changed_at = 0, 0.0, 0.0
 
-    def ask(self, gang: Sequence[Worker], count: int) -> None:
+    def ask(self, gang: Sequence[Worker], count: int, beside: int = 0) -> None:
         """Ask for room for so many trainings beside those that go on; to be called every few seconds.
 
         Args:
             gang: What each of a training's workers takes at least.
             count: Trainings that wait.
+            beside: Trainings that go on: the autoscaler judges all together, and a full cluster refuses nothing for
+                good.
         """
         now = time.monotonic()
-        if self._asked and now - self._changed_at > RENEW_SECONDS and _never():
+        if beside != self._beside:
+            self._beside, self._most, self.refused, self._changed_at = beside, None, False, now
+        elif self._asked and now - self._changed_at > RENEW_SECONDS and _never():
             # All or nothing: it may do with less, and says so at the next turn.
             self._most = self._asked // 2
-            self.refused = self._most == 0
+            self.refused = self._most == 0 and not beside
         if self._most is not None:
             count = min(count, self._most)
         if count != self._asked:
@@ -142,7 +147,10 @@ class Room:
 
 def _never() -> bool:
     """Whether the autoscaler says of what it is asked for now that it can never be."""
-    told = internal_kv_get_gcs_client().get_cluster_status(timeout_s=VERDICT_SECONDS)  # type: ignore[no-untyped-call]
+    try:
+        told = internal_kv_get_gcs_client().get_cluster_status(timeout_s=VERDICT_SECONDS)  # type: ignore[no-untyped-call]
+    except Exception:  # Whatever keeps it from being asked: no verdict is no refusal.
+        return False
     reply = autoscaler_pb2.GetClusterStatusReply.FromString(told)  # type: ignore[attr-defined]
     asked = reply.cluster_resource_state.cluster_resource_constraints
     never = reply.autoscaling_state.infeasible_cluster_resource_constraints

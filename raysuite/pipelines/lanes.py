@@ -10,7 +10,7 @@ import gc
 import itertools
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -61,7 +61,8 @@ class Lane:
         ended: Set when its Ray Train run has ended.
         member: What it is at work on; None while it has nothing to do.
         handed: How many members it was given so far.
-        nodes: The nodes that its workers are on, as far as known.
+        nodes: The nodes that its workers are on; empty until all have begun.
+        began_with: The nodes that the cluster had when it was started.
     """
 
     name: str
@@ -69,7 +70,8 @@ class Lane:
     ended: Future[End]
     member: Member | None = None
     handed: int = 0
-    nodes: tuple[str, ...] = field(default=())
+    nodes: tuple[str, ...] = ()
+    began_with: frozenset[str] = frozenset()
 
     def hand(self, board: Any, member: Member) -> None:
         """Let it train this member next."""
@@ -93,6 +95,9 @@ def open_lane(run: Run, need: Need, board: Any) -> Lane:
     def work() -> None:
         try:
             lane.ended.set_result(_fit(run, lane, board))
+        except Exception as error:
+            # Unforeseen: the lane is lost, the others are not.
+            lane.ended.set_result(End(_sentence(error)))
         except BaseException as error:
             # Raised again where the result is asked for.
             lane.ended.set_exception(error)
@@ -126,19 +131,23 @@ def _fit(run: Run, lane: Lane, board: Any) -> End:
         room = isinstance(error.controller_failure, WorkerGroupStartupTimeoutError | InsufficientClusterResourcesError)
         return End(_sentence(error.controller_failure), for_want_of_room=room)
     except ray.train.TrainingFailedError as error:
-        return _told_by_workers(list(getattr(error, "worker_failures", {}).values()) or [error])
+        return _told_by_workers(list(getattr(error, "worker_failures", {}).values()) or [error], need.workers)
     except ray.exceptions.RayError as error:
         return End(_sentence(error))
     return End()
 
 
-def _told_by_workers(errors: list[BaseException]) -> End:
+def _told_by_workers(errors: list[BaseException], workers: int) -> End:
     """Of workers that end together one knows why: our own errors say more than others, and those more than Ray's."""
     raised = [error._base_exc for error in errors if isinstance(error, UserExceptionWithTraceback)]
     ours = [error for error in raised if isinstance(error, RaysuiteError)]
     if ours:
         return End(str(ours[0]), told=True)
-    return End(_sentence(raised[0]), told=True) if raised else End(_sentence(errors[0]))
+    dead = [error for error in errors if isinstance(error, WorkerHealthCheckFailedError)]
+    if dead:
+        # What the others raise is that they miss it.
+        return End(_sentence(dead[0]))
+    return End(_sentence(raised[0]), told=workers == 1) if raised else End(_sentence(errors[0]))
 
 
 def _sentence(error: BaseException) -> str:
