@@ -131,16 +131,20 @@ def _born(pid: int) -> str | None:
 
 
 @contextlib.contextmanager
-def owned(root: Location) -> Iterator[None]:
+def owned(root: Location, option: str = "--run") -> Iterator[None]:
     """Be the only driver at work on a run folder, which is made if it is not there.
 
     Released at the end, after an error or Ctrl-C too. A stale owner is taken over.
+
+    Args:
+        root: The folder.
+        option: What names the folder on the command line.
 
     Raises:
         RunError: Another driver works on it; or, later, another one took it over as this one had not been heard of.
     """
     me = Owner.here()
-    _take(root, me)
+    _take(root, me, option)
     stop, lost = threading.Event(), threading.Event()
     thread = threading.Thread(target=_beat, args=(root, me, stop, lost), name="heartbeat", daemon=True)
     thread.start()
@@ -161,7 +165,7 @@ def owned(root: Location) -> Iterator[None]:
                 file.fs.delete_file(file.path)
 
 
-def _take(root: Location, me: Owner) -> None:
+def _take(root: Location, me: Owner, option: str) -> None:
     other = Owner.of(root)
     if other is None and root.is_local and not (root / FILE).is_file():
         if _created(root, me):
@@ -176,8 +180,8 @@ def _take(root: Location, me: Owner) -> None:
         other = Owner.of(root)
     if other is not None and not _is(other, me):
         raise RunError(
-            f"{root} is being worked on by {other}; wait for its end or stop it (raysuite status {root}), "
-            "or take another --run folder"
+            f"{root} is being worked on by {other}; wait for its end or stop it"
+            f"{f' (raysuite status {root})' if option == '--run' else ''}, or take another {option} folder"
         )
 
 

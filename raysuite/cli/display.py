@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WORDS = {
     "shard": "sharding", "train": "training", "evaluate": "scoring", "report": "report", "tune": "tuning",
-    "judge": "testing",
+    "judge": "testing", "score": "scoring",
 }  # fmt: skip
 QUIET_SECONDS = 10.0
 FIRST = {"training": 0, "failed": 1}

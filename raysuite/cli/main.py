@@ -13,6 +13,7 @@ from raysuite.cli.data import data
 from raysuite.cli.demo import demo
 from raysuite.cli.model import model
 from raysuite.cli.runs import benchmark, evaluate, report, train
+from raysuite.cli.score import score
 from raysuite.cli.status import status
 from raysuite.cli.tune import tune
 from raysuite.errors import RaysuiteError
@@ -52,7 +53,7 @@ def main(ctx: click.Context, debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
-for command in (demo, benchmark, train, evaluate, report, status, tune, data, model):
+for command in (demo, benchmark, train, evaluate, report, status, score, tune, data, model):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,10 +85,12 @@ def calibrate(
         ),
     )
     scores = torch.cat([detector.scores(detector.error(batch)) for batch in torch.split(held_out_NCHW, BATCH)])
-    threshold = calibration.calibrate(scores.double().cpu().numpy(), detection.false_alarm_rate)
+    good_scores_N = np.sort(scores.double().cpu().numpy())
+    threshold = calibration.calibrate(good_scores_N, detection.false_alarm_rate)
     return replace(
         detector,
         threshold=threshold.threshold,
+        good_scores_N=good_scores_N,
         provenance={
             **provenance,
             "selection": selection,

@@ -32,7 +32,9 @@ from raysuite.settings import section_from_mapping
 from raysuite.storage import Location
 
 FORMAT = "raysuite-detector"
-VERSION = 2
+VERSION = 3
+OLDEST_READ = 2
+"""It holds no scores of good images: no p-values can be had from it, and no other threshold than its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Detector:
         threshold: Scores above it are called anomalous.
         symmetries: Flips and turns that leave the category in kind (`raysuite.detection.flips`).
         provenance: What it came from: free-form, JSON.
+        good_scores_N: Scores of the held-out good images that the threshold is from, float64, ascending; none in a
+            detector that was saved in format 2.
     """
 
     category: str
@@ -76,6 +80,7 @@ class Detector:
     threshold: float
     symmetries: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    good_scores_N: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def device(self) -> torch.device:
@@ -100,7 +105,7 @@ class Detector:
             card = json.loads((where / "detector.json").read_text())
             if card["format"] != FORMAT:
                 raise DetectorError(f"{where}/detector.json is no {FORMAT}")
-            if card["version"] < VERSION:
+            if card["version"] < OLDEST_READ:
                 raise DetectorError(
                     f"{where} has format version {card['version']}, which this raysuite no longer reads: train it anew"
                 )
@@ -114,6 +119,9 @@ class Detector:
             size, threshold = (int(card["size"][0]), int(card["size"][1])), float(card["threshold"])
             if any(tuple(tensors[name].shape) != size for name in ("map_spread", "score_spread")):
                 raise ValueError(f"its size is {size}, its spreads are of another")
+            good_scores_N = np.sort(tensors["good_scores"].double().numpy()) if card["version"] > 2 else np.empty(0)
+            if good_scores_N.ndim != 1 or not np.isfinite(good_scores_N).all():
+                raise ValueError("its scores of good images are not finite numbers")
             if not math.isfinite(threshold):
                 raise ValueError(f"its threshold is {threshold}")
             return cls(
@@ -126,6 +134,7 @@ class Detector:
                 threshold=threshold,
                 symmetries=tuple(str(name) for name in card["symmetries"]),
                 provenance=dict(card["provenance"]),
+                good_scores_N=good_scores_N,
             ).to(device)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise DetectorError(f"the detector in {where} is damaged: {type(error).__name__}: {error}") from error
@@ -142,6 +151,7 @@ class Detector:
         tensors = {f"net.{name}": value.cpu().contiguous() for name, value in self.net.state_dict().items()}
         tensors["map_spread"] = self.map_spread_HW.cpu().contiguous()
         tensors["score_spread"] = self.score_spread_HW.cpu().contiguous()
+        tensors["good_scores"] = torch.from_numpy(np.ascontiguousarray(self.good_scores_N, dtype=np.float64))
         card = {
             "format": FORMAT,
             "version": VERSION,

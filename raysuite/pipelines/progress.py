@@ -26,7 +26,7 @@ class Event:
     """Something to show.
 
     Attributes:
-        stage: ``shard``, ``train``, ``evaluate``, ``report``, ``tune`` or ``judge``.
+        stage: ``shard``, ``train``, ``evaluate``, ``report``, ``tune``, ``judge`` or ``score``.
         subject: What it is about, such as ``bottle seed 0``; empty for the stage as a whole.
         done: Units done.
         total: Units in all; 0 if not known.

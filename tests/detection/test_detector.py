@@ -163,8 +163,8 @@ def test_a_card_at_odds_with_itself_names_the_folder(saved, changes):
 
 
 def test_a_newer_format_asks_for_an_upgrade(saved):
-    edit(saved, version=3)
-    with pytest.raises(DetectorError, match=r"version 3.*upgrade"):
+    edit(saved, version=4)
+    with pytest.raises(DetectorError, match=r"version 4.*upgrade"):
         Detector.load(saved)
 
 

@@ -1,0 +1,246 @@
+"""Inputs of any kind → units of work, in a stream: nothing is read but names, and nothing is kept.
+
+Files are cut into units at places that their own names choose, so that a file more or less changes one unit and not all
+that follow. Members of an archive and rows of a table are counted off.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+from raysuite.archives import tables, tars, zips
+from raysuite.archives.folders import Found, matcher, split_pattern, version_of, walk
+from raysuite.archives.limits import Limits
+from raysuite.archives.tables import Columns
+from raysuite.archives.units import Item, Unit
+from raysuite.datasets.layouts.folders import IMAGE_SUFFIXES
+from raysuite.errors import DatasetError
+from raysuite.storage import Location
+
+PICTURES = IMAGE_SUFFIXES | {"gif", "jfif", "jpe", "heic", "heif", "avif", "jp2", "jxl", "ppm", "pgm", "dng"}
+"""Suffixes of what is an image to a person: those that cannot be decoded are rows with an error, not left out."""
+
+PACKED_FACTOR = 8
+"""What can only be read from its beginning on is cut into units so many times larger."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """Lists inputs.
+
+    Attributes:
+        inputs: Folders, patterns, archives, tables; paths or URIs.
+        columns: Of tables.
+        unit_size: Most items of a unit.
+        limits: Of archives.
+        skipped: Counts what was passed over as no image, by suffix; grows while the units are listed.
+    """
+
+    inputs: Sequence[str]
+    columns: Columns = field(default_factory=Columns)
+    unit_size: int = 256
+    limits: Limits = field(default_factory=Limits)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def check(self) -> None:
+        """Refuse what cannot be listed before any work begins.
+
+        Raises:
+            DatasetError: An input is missing, given twice, within another one, or of no known kind.
+        """
+        places = []
+        for text in self.inputs:
+            where = Location.of(text)
+            if (pattern := split_pattern(text)) and not (where.is_file() or where.is_dir()):
+                if not Location.of(pattern[0]).is_dir():
+                    raise DatasetError(f"there is no folder {pattern[0]} for the pattern {text}")
+                continue
+            if where.is_file():
+                if not _is_known(where.path):
+                    raise DatasetError(f"{text} is no image, archive, Parquet or CSV file by its suffix")
+            elif not where.is_dir():
+                raise DatasetError(f"there is nothing at {text}")
+            places.append((text, where))
+        for k, (text, where) in enumerate(places):
+            for other, there in places[:k]:
+                if where.uri == there.uri:
+                    raise DatasetError(f"{text} is given twice: its images would have two rows each")
+                for inner, outer in ((where, there), (there, where)):
+                    if inner.uri.startswith(f"{outer.uri.rstrip('/')}/"):
+                        raise DatasetError(f"{text} and {other} lie in one another: images would have two rows each")
+
+    def units(self) -> Iterator[Unit]:
+        """All units of all inputs, in order."""
+        for text in self.inputs:
+            yield from self._of(text)
+
+    def _of(self, text: str) -> Iterator[Unit]:
+        where = Location.of(text)
+        if where.is_file():
+            yield from self._file(text, where, where.name, *version_of(where), named=True)
+        elif where.is_dir():
+            yield from self._folder(text, where, walk(where))
+        elif pattern := split_pattern(text):
+            fits = matcher(pattern[1])
+            root = Location.of(pattern[0])
+            yield from self._folder(
+                text, root, (f for f in walk(root) if f.path.endswith("/") or fits.fullmatch(f.path))
+            )
+        else:
+            raise DatasetError(f"there is nothing at {text} any more")
+
+    def _folder(self, source: str, root: Location, found: Iterable[Found]) -> Iterator[Unit]:
+        pending: list[Item] = []
+        for one in found:
+            where = root / one.path
+            if len(pending) >= max(1, self.unit_size // 4) and _folder_of(one.path) != _folder_of(pending[-1].id):
+                # What comes or goes in one folder leaves the units of the next as they are.
+                yield _files(source, pending)
+                pending = []
+            if one.error is not None and not _is_other(one.path):
+                pending.append(Item(one.path, str(where), size=one.size, error=one.error))
+            elif _is_image(one.path):
+                pending.append(Item(one.path, str(where), None, one.size, one.modified))
+            elif _is_archive(one.path):
+                yield from self._file(source, where, one.path, one.size or 0, one.modified)
+                continue
+            else:
+                self.skipped[_suffix(one.path)] += 1
+                continue
+            if self._is_cut(pending):
+                yield _files(source, pending)
+                pending = []
+        if pending:
+            yield _files(source, pending)
+
+    def _is_cut(self, pending: list[Item]) -> bool:
+        """Whether a unit ends here: at its largest size, or, from a quarter of it on, where the last name says so."""
+        if len(pending) < max(1, self.unit_size // 4):
+            return False
+        hit = zlib.crc32(pending[-1].id.encode()) % max(1, self.unit_size // 4) == 0
+        return hit or len(pending) >= self.unit_size
+
+    def _file(
+        self, source: str, where: Location, name: str, size: int, modified: str, *, named: bool = False
+    ) -> Iterator[Unit]:
+        """Units of one file; ``named`` if it was given itself, and not found in a folder."""
+        version = f"{size} {modified}"
+        path = where.path.lower()
+        if path.endswith(zips.SUFFIXES):
+            members = zips.members(where, name, size, self.limits)
+            yield from self._members("zip", source, where, version, members, self.unit_size)
+        elif path.endswith(tars.SUFFIXES):
+            count = self.unit_size * (PACKED_FACTOR if tars.is_compressed(where.path) else 1)
+            members = tars.members(where, name, size, self.limits)
+            yield from self._members("tar", source, where, version, members, count)
+        elif path.endswith(tables.PARQUET):
+            yield from self._parquet(source, where, name, version, named=named)
+        elif path.endswith(tables.CSV):
+            yield from self._listed(source, where, tables.csv_rows(where, self.columns))
+        else:
+            yield _files(source, [Item(name, str(where), None, size, modified)])
+
+    def _members(
+        self, kind: str, source: str, where: Location, version: str, members: Iterator[Item], most: int
+    ) -> Iterator[Unit]:
+        wanted = (item for item in members if item.error is not None or self._wanted(item.id))
+        start = 0
+        while some := tuple(islice(wanted, most)):
+            yield Unit(kind, source, str(where), version, str(start), some)
+            start += len(some)
+
+    def _wanted(self, name: str) -> bool:
+        # What lies beside the images in WebDataset shards and in archives made on a Mac.
+        if _is_image(name) and not name.rpartition("/")[2].startswith("."):
+            return True
+        self.skipped[_suffix(name)] += 1
+        return False
+
+    def _parquet(self, source: str, where: Location, name: str, version: str, *, named: bool) -> Iterator[Unit]:
+        try:
+            shape = tables.shape_of(where, self.columns)
+        except DatasetError as error:
+            if named:
+                raise
+            if "no column" in str(error):
+                self.skipped["parquet"] += 1
+            else:
+                yield _files(source, [Item(name, str(where), error=f"Damaged: {name}: {error}")])
+            return
+        if shape.kind == "path":
+            yield from self._listed(source, where, tables.parquet_rows(where, shape))
+            return
+        for group, rows in enumerate(shape.groups):
+            most = self.unit_size * PACKED_FACTOR
+            for first in range(0, rows, most):
+                span = (group, first, min(first + most, rows))
+                yield Unit("rows", source, str(where), version, f"{group}:{first}", rows=span, columns=shape.columns)
+
+    def _listed(self, source: str, where: Location, rows: Iterator[dict[str, str]]) -> Iterator[Unit]:
+        items = (tables.item_of(row, where, number) for number, row in enumerate(rows, 1))
+        start = 0
+        while some := tuple(islice(items, self.unit_size)):
+            yield Unit("files", source, "", "", f"{where} {start}", some)
+            start += len(some)
+
+
+def absolute(text: str) -> str:
+    """An input as it is named from anywhere: what keys of units are made of."""
+    if "://" in text:
+        return text
+    if (pattern := split_pattern(text)) and not Path(text).exists():
+        return f"{Location.of(pattern[0]).uri.rstrip('/')}/{pattern[1]}"
+    return Location.of(text).uri
+
+
+def inside(output: Location, inputs: Sequence[str]) -> str | None:
+    """The input that an output folder would lie in, and be listed with; None if there is none."""
+    for text in inputs:
+        pattern = split_pattern(text)
+        top = Location.of(pattern[0] if pattern and not Path(text).exists() else text)
+        if type(top.fs) is type(output.fs) and f"{output.path}/".startswith(f"{top.path.rstrip('/')}/"):
+            return text
+    return None
+
+
+def is_local(unit: Unit) -> bool:
+    """Whether its bytes lie on this machine's filesystem."""
+    where = unit.container or next((item.uri for item in unit.items), "")
+    return "://" not in where or isinstance(Location.of(where).fs, pafs.LocalFileSystem)
+
+
+def _files(source: str, items: list[Item]) -> Unit:
+    return Unit("files", source, "", "", items[0].uri, tuple(items))
+
+
+def _folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _suffix(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower()[:12] if "." in name else ""
+
+
+def _is_image(path: str) -> bool:
+    return _suffix(path) in PICTURES
+
+
+def _is_archive(path: str) -> bool:
+    return path.lower().endswith((*tars.SUFFIXES, *zips.SUFFIXES, *tables.PARQUET))
+
+
+def _is_known(path: str) -> bool:
+    return _is_image(path) or _is_archive(path) or path.lower().endswith(tables.CSV)
+
+
+def _is_other(path: str) -> bool:
+    """Whether it has a suffix that is that of neither an image nor an archive."""
+    return bool(_suffix(path)) and not _is_image(path) and not _is_archive(path)

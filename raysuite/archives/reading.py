@@ -1,0 +1,153 @@
+"""The items of a unit with the bytes of each, as something to call: in which thread is the caller's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysuite.archives.folders import version_of
+from raysuite.archives.limits import Limits
+from raysuite.archives.tars import TarReader, is_compressed
+from raysuite.archives.units import BadItemError, Item, Unit
+from raysuite.archives.zips import ZipReader
+from raysuite.errors import StorageError
+from raysuite.storage import Location
+
+ROWS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One item and how to get its bytes.
+
+    Attributes:
+        item: The item.
+        read: Gives the bytes, or raises a BadItemError; to be called once, or not at all.
+    """
+
+    item: Item
+    read: Callable[[], bytes]
+
+
+@contextmanager
+def opened(unit: Unit, limits: Limits, known: frozenset[str] = frozenset()) -> Iterator[Iterator[Fetch]]:
+    """All items of a unit, in order; they can be read until this is left.
+
+    A container that cannot be opened gives each of its items that error: none is missing.
+
+    Args:
+        unit: The unit.
+        limits: How much an item may ask for.
+        known: URIs of items that will not be read.
+    """
+    if unit.kind == "rows":
+        yield _rows(unit, limits)
+        return
+    reader: TarReader | ZipReader | None = None
+    broken = ""
+    if unit.kind in {"tar", "zip"}:
+        where = Location.of(unit.container)
+        try:
+            size, _ = version_of(where)
+            reader = ZipReader(where) if unit.kind == "zip" else TarReader(where, size, limits)
+        except (StorageError, OSError, pa.ArrowException) as error:
+            broken = f"Unreadable: {unit.container} cannot be opened: {error}"
+    try:
+        yield _members(unit, reader, broken, limits, known)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def _members(
+    unit: Unit, reader: TarReader | ZipReader | None, broken: str, limits: Limits, known: frozenset[str]
+) -> Iterator[Fetch]:
+    for item in unit.items:
+        if told := item.error or broken:
+            yield Fetch(item, partial(_fail, told))
+        elif item.uri in known:
+            yield Fetch(item, partial(_fail, "Unreadable: not read"))
+        elif reader is None:
+            yield Fetch(item, partial(_read_file, item, limits))
+        elif unit.kind == "tar" and is_compressed(unit.container):
+            # In the order of the archive, now.
+            yield Fetch(item, _now(partial(reader.read, item)))
+        else:
+            yield Fetch(item, partial(reader.read, item))
+
+
+def _read_file(item: Item, limits: Limits) -> bytes:
+    """The whole file, but no more than is allowed: it may have grown since it was listed, or grow now."""
+    try:
+        where = Location.of(item.uri)
+        with where.fs.open_input_stream(where.path) as stream:
+            data = bytes(stream.read(limits.item_bytes + 1))
+    except (OSError, StorageError, pa.ArrowException, ValueError) as error:
+        raise BadItemError(f"Unreadable: {item.id} cannot be read: {error}") from error
+    return _bounded(data, item, limits)
+
+
+def _bounded(data: bytes, item: Item, limits: Limits) -> bytes:
+    if len(data) > limits.item_bytes:
+        raise BadItemError(f"TooLarge: {item.id} has more than the {limits.item_bytes} bytes that are allowed")
+    return data
+
+
+def _rows(unit: Unit, limits: Limits) -> Iterator[Fetch]:
+    where, (group, first, end) = Location.of(unit.container), unit.rows
+    image, ident, category = unit.columns
+    number = first
+    try:
+        with pq.ParquetFile(where.path, filesystem=where.fs) as file:
+            names = [name for name in unit.columns if name]
+            seen = 0
+            for batch in file.iter_batches(batch_size=ROWS, row_groups=[group], columns=names):
+                start, seen = seen, seen + len(batch)
+                if seen <= first:
+                    continue
+                for offset, row in enumerate(batch.slice(max(0, first - start)).to_pylist()):
+                    number = max(first, start) + offset
+                    if number >= end:
+                        return
+                    item = _row_item(unit, where, row, number, ident, category)
+                    yield Fetch(item, partial(_row_bytes, row[image], item, limits))
+                number += 1
+        told = f"Truncated: row group {group} of {unit.container} has fewer rows than it had"
+    except (OSError, pa.ArrowException, KeyError) as error:
+        told = f"Damaged: {unit.container} cannot be read: {error}"
+    for missing in range(number, end):
+        yield Fetch(_row_item(unit, where, {}, missing, "", ""), partial(_fail, told))
+
+
+def _row_item(unit: Unit, where: Location, row: dict[str, Any], number: int, ident: str, category: str) -> Item:
+    """The item of a row; rows are counted within their row group."""
+    place = f"{unit.rows[0]}:{number}"
+    name = row.get(ident) if ident else None
+    of = row.get(category) if category else None
+    text = f"{where.name}#{place}" if name is None else str(name)
+    return Item(text, f"{where}#{place}", None if of is None else str(of), modified=unit.version)
+
+
+def _row_bytes(value: Any, item: Item, limits: Limits) -> bytes:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if data is None:
+        raise BadItemError(f"Unreadable: {item.id} has no image: it is null")
+    return _bounded(bytes(data), item, limits)
+
+
+def _now(read: Callable[[], bytes]) -> Callable[[], bytes]:
+    try:
+        data = read()
+    except BadItemError as error:
+        return partial(_fail, str(error))
+    return lambda: data
+
+
+def _fail(told: str) -> bytes:
+    raise BadItemError(told)

@@ -1,0 +1,199 @@
+"""Units of work → parts, by Ray Data: in waves, so that a listing of any length fits.
+
+The next wave is listed while one is scored. On CPUs a task is one unit, and each worker process keeps its detectors; on
+GPUs a fixed pool of actors does the same. Parts are written where the pixels are: only counts come back.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+import torch
+
+from raysuite.archives.listing import is_local
+from raysuite.archives.units import Unit
+from raysuite.errors import RaysuiteError
+from raysuite.pipelines.progress import Event, Listener
+from raysuite.pipelines.session import ray_session
+from raysuite.scoring.scorer import Task, score_unit
+
+WAVES = (4, 16, 64, 256)
+"""Units a CPU or GPU in one wave: small ones first, so that work begins at once; never all of a long list."""
+MOST_A_WAVE = 4096
+THREADS_FOR_REMOTE = 4
+EVENT_SECONDS = 1.0
+
+_REPORT = pa.schema(
+    [(name, pa.int64()) for name in ("rows", "failed", "reused", "changed")] + [("seconds", pa.float64())]
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the driver has seen go by: a few numbers, however long the archive is."""
+
+    listed: int = 0
+    units: int = 0
+    kept: int = 0
+    scored: int = 0
+    failed: int = 0
+    changed: int = 0
+    reused: int = 0
+    size: int = 0
+    complete: bool = False
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+
+
+def score_units(
+    task: Task,
+    todo: Iterator[tuple[Unit, bool]],
+    counts: Counts,
+    on_event: Listener,
+    *,
+    address: str | None,
+    worker_logs: bool,
+) -> None:
+    """Score units until there are no more.
+
+    Args:
+        task: How; its number of threads is set here.
+        todo: At least one unit; each with whether its failures are to be tried again.
+        counts: Grows with what is done.
+        on_event: Told of the progress, once a second.
+        address: A Ray cluster's; None starts Ray here.
+        worker_logs: Show what workers print.
+
+    Raises:
+        RaysuiteError: A part cannot be written, a detector cannot be loaded, or the inputs cannot be listed any more.
+    """
+    with ray_session(address, worker_logs=worker_logs) as resources:
+        gpus, cpus = int(resources.get("GPU", 0)), max(1, int(resources.get("CPU", 1)))
+        head = next(todo)
+        threads = max(1, cpus // gpus - 1) if gpus else 1 if is_local(head[0]) else THREADS_FOR_REMOTE
+        task = replace(task, threads=threads)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        told, pace = 0.0, _Pace(counts.kept)
+
+        def take(count: int) -> list[tuple[Unit, bool]]:
+            return list(islice(todo, count))
+
+        pool = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        try:
+            sizes = iter([min(MOST_A_WAVE, factor * max(gpus, cpus)) for factor in WAVES])
+            size = next(sizes)
+            wave = [head, *take(size - 1)]
+            while wave:
+                size = next(sizes, size)
+                following = pool.submit(take, size)
+                for report in _told(_scored(wave, task, gpus)):
+                    counts.scored += report["rows"]
+                    counts.failed += report["failed"]
+                    counts.reused += report["reused"]
+                    counts.changed += report["changed"]
+                    pace.add(report["rows"] - report["reused"])
+                    if (now := time.monotonic()) - told >= EVENT_SECONDS:
+                        told = now
+                        on_event(_event(counts, pace))
+                wave = following.result()
+            on_event(_event(counts, pace))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Pace:
+    """Images a second over the last minutes: neither the start of workers nor an hour long past counts."""
+
+    def __init__(self, kept_before: int) -> None:
+        self.kept_before = kept_before
+        self._seen: deque[tuple[float, int]] = deque(maxlen=1024)
+
+    def add(self, images: int) -> None:
+        self._seen.append((time.monotonic(), images))
+
+    @property
+    def rate(self) -> float | None:
+        if len(self._seen) < 2 or self._seen[-1][0] <= self._seen[0][0]:
+            return None
+        # What came first began before it came.
+        return sum(images for _, images in islice(self._seen, 1, None)) / (self._seen[-1][0] - self._seen[0][0])
+
+
+def _event(counts: Counts, pace: _Pace) -> Event:
+    """How far it is: the rate, and how long the rest takes once the listing is complete."""
+    rate, done = pace.rate, counts.scored + counts.kept
+    told = [] if rate is None else [f"{rate:.1f} images/s"]
+    told.append(f"{counts.failed} failed")
+    if counts.changed:
+        told.append(f"{counts.changed} changed")
+    if not counts.complete:
+        told.append("more are being listed")
+    elif rate:
+        told.append(f"{timedelta(seconds=round(max(0, counts.listed - done) / rate))} left")
+    text = ", ".join(told) + (f"; {pace.kept_before} were done" if pace.kept_before else "")
+    return Event("score", "", done, max(counts.listed, done), text)
+
+
+def _scored(wave: list[tuple[Unit, bool]], task: Task, gpus: int) -> Iterator[dict[str, Any]]:
+    rows = [{"unit": unit.to_json(), "retry": retry} for unit, retry in wave]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    if gpus:
+        # Fixed: a pool that grows by the object store's budget was seen to stay at half of the GPUs.
+        pool = ray.data.ActorPoolStrategy(size=min(gpus, len(rows)))
+        made = dataset.map_batches(
+            GpuScorer, fn_constructor_args=(task,), batch_size=1, batch_format="pyarrow", num_gpus=1, compute=pool
+        )
+    else:
+        made = dataset.map_batches(_on_cpu(task), batch_size=1, batch_format="pyarrow", num_cpus=1)
+    yield from made.iter_rows()
+
+
+def _told(reports: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same; an error that was raised on purpose in a worker is raised as itself, not as Ray's wrapping of it."""
+    try:
+        yield from reports
+    except (ray.exceptions.RayError, RaysuiteError) as error:
+        seen: BaseException | None = error
+        while seen is not None:
+            if isinstance(seen, RaysuiteError) and not isinstance(seen, ray.exceptions.RayError):
+                raise seen from None
+            seen = getattr(seen, "cause", None) or seen.__cause__
+        raise
+
+
+def _on_cpu(task: Task) -> Callable[[pa.Table], pa.Table]:
+    def on_cpu(batch: pa.Table) -> pa.Table:
+        torch.set_num_threads(1)
+        return _report(batch, task, "cpu")
+
+    return on_cpu
+
+
+class GpuScorer:
+    """Scores units on one GPU."""
+
+    def __init__(self, task: Task) -> None:
+        """Keep the task; detectors are loaded when they are wanted."""
+        self._task = task
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Score one unit a row."""
+        return _report(batch, self._task, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _report(batch: pa.Table, task: Task, device: str) -> pa.Table:
+    found = [
+        score_unit(Unit.from_json(row["unit"]), task, device, retry_failed=row["retry"]) for row in batch.to_pylist()
+    ]
+    return pa.Table.from_pylist(found, schema=_REPORT)

@@ -1,0 +1,81 @@
+"""Pictures of the worst images: each with its anomaly map laid over it, side by side with the image itself."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from raysuite.archives.limits import Limits
+from raysuite.archives.reading import opened
+from raysuite.archives.units import BadItemError, Unit
+from raysuite.datasets.decoding import decode_image
+from raysuite.errors import DecodeError, StorageError
+from raysuite.reporting.images import colour_map
+from raysuite.scoring.models import Model
+from raysuite.scoring.parts import unit_of
+from raysuite.scoring.scorer import detector_of
+from raysuite.storage import Location
+
+FOLDER = "overlays"
+LONGEST_SIDE = 1024
+STRENGTH = 0.65
+
+
+def draw_overlays(out: Location, worst: Sequence[Mapping[str, Any]], models: Mapping[str, Model]) -> int:
+    """Write one picture for each of the worst images into ``overlays``, in place of those that are there.
+
+    Colours go from nothing at 0 to the lightest at four times the largest error that good images show.
+
+    Args:
+        out: The output folder.
+        worst: What `raysuite.scoring.tally.Tally.worst` found.
+        models: Detectors by their names.
+
+    Returns:
+        How many were drawn; an image that is gone or has changed into none since is left out.
+    """
+    (out / FOLDER).delete_dir()
+    drawn = 0
+    for rank, found in enumerate(worst, 1):
+        try:
+            image_HW3 = decode_image(_bytes_of(Location.of(found["part"]), found["row"]))
+        except (BadItemError, DecodeError, StorageError):
+            continue
+        map_HW = detector_of(models[found["model"]].uri, "cpu").score([image_HW3]).maps[0]
+        name = re.sub(r"[^\w.-]+", "_", f"{found['model']}-{found['id'].rpartition('/')[2]}")[-80:]
+        (out / FOLDER / f"{rank:04d}-{name}.jpg").write_bytes(_picture(image_HW3, map_HW))
+        drawn += 1
+    return drawn
+
+
+def _bytes_of(part: Location, row: int) -> bytes:
+    unit = unit_of(part)
+    if unit.kind == "rows":
+        group, first, _ = unit.rows
+        one = replace(unit, rows=(group, first + row, first + row + 1))
+    else:
+        one = Unit(unit.kind, unit.source, unit.container, unit.version, unit.place, (unit.items[row],))
+    with opened(one, Limits()) as fetches:
+        return next(iter(fetches)).read()
+
+
+def _picture(image_HW3: NDArray[np.uint8], map_HW: NDArray[np.float32]) -> bytes:
+    scale = min(1.0, LONGEST_SIDE / max(image_HW3.shape[:2]))
+    size = (max(1, round(image_HW3.shape[1] * scale)), max(1, round(image_HW3.shape[0] * scale)))
+    image = Image.fromarray(image_HW3).resize(size, Image.Resampling.BILINEAR)
+    values_HW = np.asarray(Image.fromarray(map_HW).resize(size, Image.Resampling.BILINEAR))
+    colours = colour_map(values_HW, 0.0, 4.0).astype(np.float32)
+    weight = STRENGTH * np.clip(values_HW / 2.0, 0.0, 1.0)[..., None]
+    plain = np.asarray(image, dtype=np.float32)
+    laid = plain * (1 - weight) + colours * weight
+    both = np.concatenate([plain, laid], axis=1).round().clip(0, 255).astype(np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(both).save(sink, "JPEG", quality=88)
+    return sink.getvalue()

@@ -1,0 +1,259 @@
+"""One unit of work → one part: read, decode, resize, forward, map, score and decide, with every item accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raysuite.archives.limits import Limits
+from raysuite.archives.reading import Fetch, opened
+from raysuite.archives.routing import Routes
+from raysuite.archives.units import BadItemError, Item, Unit
+from raysuite.datasets.decoding import TruncatedError, decode_image
+from raysuite.detection.detector import Detector
+from raysuite.detection.preprocessing import to_input
+from raysuite.errors import DecodeError, DetectorError, StorageError
+from raysuite.scoring.maps import SCALES, encode_map
+from raysuite.scoring.models import Model
+from raysuite.scoring.parts import SCHEMA, place_of, read_part, write_part
+from raysuite.storage import Location
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+LONGEST_ERROR = 1000
+BATCHES = {"cpu": (4, 8, 16), "cuda": (32, 64, 128, 256)}
+"""Batch sizes that ``auto`` tries: with larger ones nothing is gained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How units are scored: the same for all of them.
+
+    Attributes:
+        out: URI of the output folder.
+        models: Detectors by their names.
+        routes: Which of them scores what.
+        maps: One of `raysuite.scoring.maps.KINDS`; empty for no maps.
+        batch_size: Images a pass; None to find out.
+        threads: Threads that read and decode.
+        limits: How much an image may ask for.
+    """
+
+    out: str
+    models: Mapping[str, Model]
+    routes: Routes
+    maps: str = ""
+    batch_size: int | None = None
+    threads: int = 1
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(slots=True)
+class _Ready:
+    """An item on its way: its row so far, and the net's input if it could be read."""
+
+    row: dict[str, Any]
+    model: str = ""
+    input_CHW: Tensor | None = None
+    seconds: float = 0.0
+
+
+@lru_cache(maxsize=32)
+def detector_of(uri: str, device: str) -> Detector:
+    """A worker process scores many units: it loads each detector once."""
+    return Detector.load(uri, device)
+
+
+@lru_cache(maxsize=32)
+def fastest_batch(uri: str, device: str) -> int:
+    """The smallest batch size that is within 5 % of the fastest one, by two passes with each."""
+    detector = detector_of(uri, device)
+    per_image = {}
+    for size in BATCHES[device]:
+        inputs_NCHW = torch.zeros((size, 3, *detector.size), dtype=torch.uint8)
+        for _ in range(2):
+            start = time.perf_counter()
+            detector.scores(detector.error(inputs_NCHW)).cpu()
+            per_image[size] = (time.perf_counter() - start) / size
+    return next(size for size in BATCHES[device] if per_image[size] <= 1.05 * min(per_image.values()))
+
+
+def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = False) -> dict[str, Any]:
+    """Score a unit and write its part; a part that is there for the very same unit is left as it is.
+
+    Rows of an older part, of files that have not changed since, are taken over.
+
+    Args:
+        unit: What to score.
+        task: How.
+        device: Where the net computes.
+        retry_failed: Score it again if its part has failures.
+
+    Returns:
+        ``rows``; ``failed``, those with an error; ``reused``; ``changed``, those whose item was another one before; and
+        ``seconds``.
+
+    Raises:
+        StorageError: The part cannot be written.
+        DetectorError: A detector cannot be loaded.
+    """
+    start = time.perf_counter()
+    out = Location.of(task.out)
+    place = place_of(out, unit)
+    there = read_part(place)
+    if there is not None and there.digest == unit.digest and not (retry_failed and there.failed):
+        return {"rows": there.rows, "failed": there.failed, "reused": there.rows, "changed": 0, "seconds": 0.0}
+    known: dict[str, dict[str, Any]] = {}
+    changed = 0
+    if there is not None:
+        known, changed = _unchanged(unit, place)
+        changed = 0 if there.digest == unit.digest else changed
+    rows: list[dict[str, Any]] = []
+    waiting: dict[str, list[_Ready]] = {}
+
+    def prepare(fetch: Fetch) -> _Ready:
+        old = known.get(fetch.item.uri)
+        return _Ready(old) if old is not None else _prepared(fetch, task, device)
+
+    with opened(unit, task.limits, frozenset(known)) as fetches:
+        for ready in _mapped(prepare, fetches, task.threads):
+            rows.append(ready.row)
+            if ready.input_CHW is None:
+                continue
+            batch = waiting.setdefault(ready.model, [])
+            batch.append(ready)
+            if len(batch) >= (task.batch_size or fastest_batch(task.models[ready.model].uri, device)):
+                _score(waiting.pop(ready.model), task, device)
+    for batch in waiting.values():
+        _score(batch, task, device)
+    part = write_part(out, unit, rows, SCALES.get(task.maps))
+    seconds = time.perf_counter() - start
+    return {
+        "rows": part.rows, "failed": part.failed, "reused": len(known), "changed": changed, "seconds": seconds,
+    }  # fmt: skip
+
+
+def _unchanged(unit: Unit, place: Location) -> tuple[dict[str, dict[str, Any]], int]:
+    """Rows of a unit's older part that still hold, by URI, and how many items have changed since."""
+    try:
+        old = {row["uri"]: row for row in place.read_table().to_pylist()}
+    except StorageError:
+        return {}, 0
+    kept, changed = {}, 0
+    for item in unit.items:
+        row = old.get(item.uri)
+        if row is None:
+            continue
+        # A file is known by its size and time of change, a member by those of its archive: here they differ.
+        same = unit.kind == "files" and item.modified is not None and (row["size"], row["modified"]) == _stamp(item)
+        if same and row["error"] is None:
+            kept[item.uri] = row
+        elif not same and unit.kind == "files":
+            changed += 1
+    return kept, changed if unit.kind == "files" else unit.count
+
+
+def _stamp(item: Item) -> tuple[int | None, str | None]:
+    return item.size, item.modified
+
+
+def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
+    start = time.perf_counter()
+    item = fetch.item
+    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
+    row |= {"id": _utf8(item.id), "uri": _utf8(item.uri), "size": item.size, "modified": item.modified}
+    row["scored_at"] = datetime.now(UTC)
+    ready = _Ready(row)
+    try:
+        row["model"] = ready.model = task.routes.of(item)
+        data = fetch.read()
+        row["size"] = len(data) if item.size is None else item.size
+        row["sha256"] = hashlib.sha256(data).hexdigest()
+        image_HW3 = decode_image(data)
+        row["height"], row["width"] = image_HW3.shape[:2]
+        ready.input_CHW = to_input(image_HW3, detector_of(task.models[ready.model].uri, device).size)
+    except BadItemError as error:
+        _fail(row, str(error))
+    except TruncatedError as error:
+        _fail(row, f"Truncated: {item.id} {error}")
+    except DecodeError as error:
+        _fail(row, f"Undecodable: {item.id} {error}")
+    except MemoryError:
+        _fail(row, f"TooLarge: {item.id} does not fit into memory")
+    except DetectorError:
+        raise
+    except Exception as error:  # a stranger's file must not end the scan, whatever it makes a library raise
+        _fail(row, f"Failed: {item.id}: {type(error).__name__}: {error}")
+    ready.seconds = time.perf_counter() - start
+    row["ms"] = 1000 * ready.seconds
+    return ready
+
+
+def _fail(row: dict[str, Any], error: str) -> None:
+    row["error"] = _utf8(error)[:LONGEST_ERROR]
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _score(batch: Sequence[_Ready], task: Task, device: str) -> None:
+    """Fill in the rows of one detector's batch; what the net fails at is tried again one by one."""
+    model = task.models[batch[0].model]
+    detector = detector_of(model.uri, device)
+    start = time.perf_counter()
+    try:
+        inputs_NCHW = torch.stack([ready.input_CHW for ready in batch if ready.input_CHW is not None])
+        error_NHW = detector.error(inputs_NCHW)
+        scores_N = detector.scores(error_NHW).cpu().numpy()
+        maps = detector.maps(error_NHW).cpu().numpy() if task.maps else None
+    except (RuntimeError, DetectorError) as error:
+        if len(batch) > 1:
+            for ready in batch:
+                _score([ready], task, device)
+            return
+        _fail(batch[0].row, f"Failed: {batch[0].row['id']}: {error}")
+        return
+    p_values = model.decision.p_values(scores_N)
+    anomalous = model.decision.anomalous(scores_N)
+    for k, ready in enumerate(batch):
+        if not np.isfinite(scores_N[k]):
+            _fail(ready.row, f"NotFinite: the score of {ready.row['id']} is {scores_N[k]}")
+            continue
+        ready.row["score"] = float(scores_N[k])
+        ready.row["p_value"] = None if p_values is None else float(p_values[k])
+        ready.row["anomalous"] = bool(anomalous[k])
+        if maps is not None:
+            ready.row["map"] = encode_map(maps[k], task.maps)
+    share = (time.perf_counter() - start) / len(batch)
+    for ready in batch:
+        ready.row["ms"] = 1000 * (ready.seconds + share)
+        # Its pixels are not needed any more, its row is.
+        ready.input_CHW = None
+
+
+def _mapped(function: Callable[[T], U], values: Iterable[T], threads: int) -> Iterator[U]:
+    """``map`` in order, a few values ahead in threads; no more than these are held."""
+    if threads <= 1:
+        yield from map(function, values)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[U]] = deque()
+        for value in values:
+            ahead.append(pool.submit(function, value))
+            if len(ahead) >= 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

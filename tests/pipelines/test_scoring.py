@@ -1,0 +1,203 @@
+"""The whole pass: every image accounted for, whatever is killed, changed or asked for twice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+import pytest
+from click.testing import CliRunner, Result
+
+from raysuite.cli.main import main
+from raysuite.detection.detector import Detector
+from raysuite.errors import ConfigError, RunError
+from raysuite.locks import owned
+from raysuite.pipelines.progress import Event
+from raysuite.pipelines.scoring import Request, score
+from raysuite.storage import Location
+from tests.scoring.archive import encoded, picture, rows_of, save_detector, write_pictures
+
+pytestmark = pytest.mark.ray
+
+SLOW = ["score", "in", "--model", "run/weave", "--output", "out", "--unit-size", "16", "--batch-size", "4"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with one detector, not to be written to."""
+    root = tmp_path_factory.mktemp("run")
+    save_detector(root, "weave")
+    return root
+
+
+@pytest.fixture
+def request_(run: Path, tmp_path: Path) -> Request:
+    """Forty images, two of them bad."""
+    write_pictures(tmp_path / "in", 40)
+    (tmp_path / "in" / "line-0" / "empty.png").write_bytes(b"")
+    (tmp_path / "in" / "line-0" / "text.png").write_bytes(b"no image")
+    (tmp_path / "in" / "line-0" / "notes.txt").write_text("no image")
+    return Request((str(tmp_path / "in"),), (str(run / "weave"),), str(tmp_path / "out"), unit_size=16)
+
+
+def stamps(out: Path) -> dict[str, int]:
+    """When each part was written; what a dying worker had not finished has another name."""
+    return {path.stem: path.stat().st_mtime_ns for path in (out / "parts").rglob("*.parquet")}
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_killed_driver_loses_and_repeats_nothing(run: Path, tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "in", 2400)
+    (tmp_path / "in" / "line-1" / "bad.png").write_bytes(b"")
+    shutil.copytree(run, tmp_path / "run")
+    command = [sys.executable, "-m", "raysuite.cli.main", *SLOW]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "RAY_worker_niceness": "0"}
+    done: dict[str, int] = {}
+    killed = 0
+    for wanted in (5, 40):
+        with (tmp_path / "log").open("wb") as log:
+            driver = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment)
+        try:
+            deadline = time.monotonic() + 200
+            while driver.poll() is None and time.monotonic() < deadline and len(stamps(tmp_path / "out")) < wanted:
+                time.sleep(0.02)
+        finally:
+            driver.send_signal(signal.SIGKILL)
+            killed += driver.wait() == -signal.SIGKILL
+        now = stamps(tmp_path / "out")
+        assert {key: now[key] for key in done} == done, "a finished unit was scored again"
+        done = now
+    assert killed == 2, (tmp_path / "log").read_text()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    # A worker of the dead driver may finish its unit now; it must have ended before the parts are compared.
+    last = subprocess.run(
+        command, check=False, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert last.returncode == 3, last.stderr
+    assert "2401 images = 2400 scored + 1 failed" in last.stdout
+    now = stamps(tmp_path / "out")
+    assert {key: now[key] for key in done} == done, "a finished unit was scored again"
+    rows = rows_of(tmp_path / "out", ["uri", "score", "error"])
+    assert len(rows) == len({row["uri"] for row in rows}) == 2401
+    detector = Detector.load(run / "weave" / "seed-0" / "detector")
+    by_uri = {row["uri"]: row["score"] for row in rows}
+    for path in paths[::400]:
+        wanted_score = float(detector.score([picture(int(path.stem))]).scores[0])
+        assert by_uri[str(path)] == pytest.approx(wanted_score, rel=1e-5)
+
+
+@pytest.mark.usefixtures("local_ray")
+class TestOnOneRay:
+    """What needs no process of its own."""
+
+    def test_every_image_is_accounted_for_and_said(self, request_: Request, run: Path, tmp_path: Path) -> None:
+        (source,), out = request_.inputs, request_.output
+        words = ["score", source, "--model", run / "weave", "--output", out, "--unit-size", "16"]
+        plan = call(*words, "--dry-run", "--json")
+        assert plan.exit_code == 0
+        assert json.loads(plan.stdout)["to_score"] == 42
+        assert not (tmp_path / "out").exists()
+        result = call(*words, "--overlays", "3", "--maps", "png8")
+        assert result.exit_code == 3, result.output
+        assert "42 images = 40 scored + 2 failed" in result.stdout
+        assert "1 .txt" in result.stdout
+        assert "Truncated: 1" in result.stderr
+        assert len(list((tmp_path / "out" / "overlays").glob("*.jpg"))) == 3
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["images"] == summary["rows"] == summary["scored"] + summary["failed"] == 42
+        before = stamps(tmp_path / "out")
+        again = call(*words, "--overlays", "3", "--maps", "png8", "--json")
+        assert json.loads(again.stdout)["this_time"]["scored"] == 0
+        assert stamps(tmp_path / "out") == before
+        other = call(*words, "--maps", "png16")
+        assert other.exit_code == 2
+        assert "maps was 'png8' and is now 'png16'" in other.stderr
+
+    def test_changes_of_the_archive_are_followed(self, request_: Request, tmp_path: Path) -> None:
+        events: list[Event] = []
+        first = score(request_, events.append)
+        assert first["this_time"]["scored"] == 42
+        assert [event.state for event in events][-1] == "done"
+        changed = tmp_path / "in" / "line-1" / "00001.png"
+        changed.write_bytes(encoded(picture(500, side=48)))
+        again = score(request_)
+        assert (again["images"], again["this_time"]["changed"], again["this_time"]["scored"]) == (42, 1, 1)
+        shutil.rmtree(tmp_path / "in" / "line-0")
+        write_pictures(tmp_path / "in" / "new", 3, first=900)
+        second = score(request_)
+        assert second["images"] == 23
+        assert second["failed"] == 0
+        rows = rows_of(tmp_path / "out", ["uri", "height"])
+        assert len(rows) == len({row["uri"] for row in rows}) == 23
+        assert {row["height"] for row in rows if row["uri"] == str(changed)} == {48}
+        assert second["superseded"] == len(list((tmp_path / "out" / "superseded").iterdir())) > 0
+
+    def test_a_second_scorer_is_refused(self, request_: Request) -> None:
+        with owned(Location.of(request_.output)), pytest.raises(RunError, match=r"worked on by .*--output"):
+            score(request_)
+        assert score(request_)["images"] == 42
+
+    def test_an_output_of_something_else_or_within_an_input_is_refused(self, request_: Request) -> None:
+        taken = Path(request_.output)
+        taken.mkdir()
+        (taken / "precious.txt").write_text("mine")
+        with pytest.raises(RunError, match="no scored archive"):
+            score(request_)
+        inner = Request(request_.inputs, request_.models, f"{request_.inputs[0]}/out")
+        with pytest.raises(ConfigError, match="lies in the input"):
+            score(inner)
+        assert [path.name for path in taken.iterdir()] == ["precious.txt"]
+
+    @pytest.mark.skipif(importlib.util.find_spec("moto") is None, reason="moto, the S3 server, is not installed")
+    def test_archives_and_rows_may_lie_in_a_bucket(self, run: Path, tmp_path: Path, server: str) -> None:
+        write_pictures(tmp_path / "in", 12)
+        shutil.make_archive(str(tmp_path / "in" / "more"), "zip", tmp_path / "in")
+        store = pafs.S3FileSystem(endpoint_override=server, scheme="http", allow_bucket_creation=True)
+        store.create_dir("bucket")
+        pafs.copy_files(str(tmp_path / "in"), "bucket/in", pafs.LocalFileSystem(), store, use_threads=False)
+        pafs.copy_files(str(run / "weave"), "bucket/run/weave", pafs.LocalFileSystem(), store, use_threads=False)
+        options = f"?endpoint_override={server}&scheme=http"
+        asked = Request(
+            (f"s3://bucket/in{options}",), (f"s3://bucket/run/weave{options}",), f"s3://bucket/out{options}"
+        )
+        summary = score(asked)
+        assert (summary["images"], summary["scored"]) == (24, 24)
+        table: Any = pads.dataset("bucket/out/parts", filesystem=store, format="parquet").to_table(["uri", "sha256"])
+        assert len(set(table["uri"].to_pylist())) == 24
+        assert len(set(table["sha256"].to_pylist())) == 12
+        assert score(asked)["this_time"]["scored"] == 0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Any:
+    """Host and port of an empty S3 server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
