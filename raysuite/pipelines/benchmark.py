@@ -81,19 +81,7 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
         ClusterError: Ray cannot be reached.
     """
     with at_work(request) as (run, members, listings), ray_session(request.address, worker_logs=request.worker_logs):
-        _refuse_what_never_fits(run, members, request, on_event)
-        manifest = shard(listings, run.shards, on_event)
-        _record(run, request, manifest)
-        failed = train_all(
-            run,
-            members,
-            on_event,
-            request.workers_per_category,
-            request.gpu_share,
-            request.retries,
-            request.wait_minutes,
-        )
-        return run, failed
+        return run, _shard_and_train(request, run, members, listings, on_event)
 
 
 def plan(request: Request) -> Outlook | None:
@@ -123,21 +111,23 @@ def plan(request: Request) -> Outlook | None:
 
 def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str, Any]]]:
     """Shard, train, evaluate and report; returns the run and the rows of its metrics. Raises as `train` does."""
-    with at_work(request) as (run, members, listings), ray_session(request.address, worker_logs=request.worker_logs):
-        _refuse_what_never_fits(run, members, request, on_event)
-        manifest = shard(listings, run.shards, on_event)
-        _record(run, request, manifest)
-        train_all(
-            run,
-            members,
-            on_event,
-            request.workers_per_category,
-            request.gpu_share,
-            request.retries,
-            request.wait_minutes,
-        )
-        evaluate_all(run, members, on_event)
-    return run, report(run, on_event)
+    with at_work(request) as (run, members, listings):
+        with ray_session(request.address, worker_logs=request.worker_logs):
+            _shard_and_train(request, run, members, listings, on_event)
+            evaluate_all(run, members, on_event)
+        return run, report(run, on_event)
+
+
+def _shard_and_train(
+    request: Request, run: Run, members: Sequence[Member], listings: Sequence[Listing], on_event: Listener
+) -> list[Member]:
+    """On a connected Ray; returns the members that failed."""
+    _refuse_what_never_fits(run, members, request, on_event)
+    manifest = shard(listings, run.shards, on_event)
+    _record(run, request, manifest)
+    return train_all(
+        run, members, on_event, request.workers_per_category, request.gpu_share, request.retries, request.wait_minutes
+    )
 
 
 def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs: bool) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ class Board:
 
     def __init__(self) -> None:
         self._words: dict[str, dict[str, Any]] = {}
+        self._notes: list[tuple[str, str]] = []
         self._lanes: defaultdict[str, LaneWord] = defaultdict(LaneWord)
         self._news = asyncio.Condition()
 
@@ -45,6 +46,14 @@ class Board:
     async def words(self) -> dict[str, dict[str, Any]]:
         """The last word of each training."""
         return self._words
+
+    async def note(self, key: str, words: str) -> None:
+        """Something about a training that must be told once, whatever comes after it."""
+        self._notes.append((key, words))
+
+    async def notes(self, after: int) -> list[tuple[str, str]]:
+        """What was noted, but for the first ``after``: the training and the words of each."""
+        return self._notes[after:]
 
     async def hand(self, lane: str, task: Task | None) -> None:
         """Give a lane its next task; None lets it go home."""

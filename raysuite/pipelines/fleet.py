@@ -122,6 +122,7 @@ class Fleet:
         self._tries, self._false_starts = Counter[str](), Counter[str]()
         self._failed: list[Member] = []
         self._patient_until: float | None = None
+        self._notes = 0
 
     def work(self) -> list[Member]:
         """Do all; returns the members that failed."""
@@ -182,6 +183,10 @@ class Fleet:
         """What has become of the trainings."""
         told: dict[str, LaneWord] = ray.get(self._board.lanes.remote())
         words: dict[str, dict[str, Any]] = ray.get(self._board.words.remote())
+        notes: list[tuple[str, str]] = ray.get(self._board.notes.remote(self._notes))
+        self._notes += len(notes)
+        for key, note in notes:
+            self._on_event(Event("train", f"{self._members[key].title} memory", 0, 0, note))
         for lane in list(self._lanes):
             word = told.get(lane.name, LaneWord())
             if len(word.nodes) == lane.need.workers and not lane.nodes:

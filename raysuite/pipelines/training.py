@@ -45,10 +45,16 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
             if board is not None:
                 board.put.remote(member.key, word)
 
+    def note(words: str) -> None:
+        if board is not None:
+            board.note.remote(member.key, words)
+
     checkpoint = member.folder / "checkpoint"
     with closing(images.source) as source:
         trained_images = len(source)
-        trained = train(config, source, seed=member.seed, device=device, on_progress=tell, checkpoint=checkpoint)
+        trained = train(
+            config, source, seed=member.seed, device=device, on_progress=tell, checkpoint=checkpoint, on_smaller=note
+        )
     if rank() > 0:
         return
     detector = calibrate(

@@ -7,7 +7,7 @@ difference: it takes the statistics of each micro-batch by itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,16 @@ class Accumulation:
         micro_batch: Images at once, of this worker.
     """
 
-    def __init__(self, net: nn.Module, objective: Objective, micro_batch: int) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        objective: Objective,
+        micro_batch: int,
+        on_smaller: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``on_smaller`` is told in a sentence whenever the parts become smaller."""
         self.micro_batch = micro_batch
+        self._on_smaller = on_smaller
         self._net = net
         self._objective = objective
         self._normalised = any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
@@ -93,7 +101,9 @@ class Accumulation:
     def _halve(self) -> None:
         before, self.micro_batch = self.micro_batch, -(-self.micro_batch // 2)
         aside = "; batch normalisation takes the statistics of each micro-batch" if self._normalised else ""
-        _log.warning(
-            "%d images at once do not fit into memory: going on with micro-batches of %d, whose gradients add up%s",
-            before, self.micro_batch, aside,
-        )  # fmt: skip
+        words = (
+            f"{before} images at once do not fit into memory: going on with micro-batches of {self.micro_batch}, whose "
+            f"gradients add up{aside}"
+        )
+        _log.warning("%s", words)
+        self._on_smaller(words)

@@ -88,6 +88,7 @@ def train(
     checkpoint: Location | None = None,
     pauses: Collection[int] = (),
     on_pause: Callable[[int, Trained], None] = lambda _step, _trained: None,
+    on_smaller: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train one net on one category's good images.
 
@@ -104,6 +105,7 @@ def train(
             on from such a step; it then goes on as if it had not. The time of a pause is not counted.
         on_pause: Called with the step and with what the training would hand over if it ended there. What it raises
             ends the training.
+        on_smaller: Told in a sentence when fewer images than a batch has are taken at once, for want of memory.
 
     Raises:
         TrainingError: There are no images, they or one of them at work do not fit into memory, or the loss is no longer
@@ -131,7 +133,7 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     state = State(net, averaged, optimiser, generator, torch.zeros(4, device=device))
     objective = make_objective(config, net)
-    accumulation = Accumulation(net, objective, mine.stop - mine.start)
+    accumulation = Accumulation(net, objective, mine.stop - mine.start, on_smaller)
     precision = choose_precision(config, device)
 
     def trial(module: Net) -> None:

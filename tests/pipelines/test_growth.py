@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from raysuite.pipelines.growth import limits
+from raysuite.pipelines import growth
+from raysuite.pipelines.growth import RENEW_SECONDS, Room, limits
 from raysuite.planning import Growth, Node
 from raysuite.runs import Run
 from tests.pipelines.growing import Growing
@@ -44,6 +45,42 @@ def config_of(*groups: tuple[int, int, int], **most: int) -> Any:
     for name, amount in most.items():
         config.max_resources[name] = amount
     return config
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """As `time.monotonic`."""
+        return self.now
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_full_cluster_refuses_nothing_for_good_and_is_asked_anew_when_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, verdicts = Clock(), [True]
+    monkeypatch.setattr(growth, "time", clock)
+    monkeypatch.setattr(growth, "_never", lambda: verdicts[0])
+
+    def turn(count: int, beside: int) -> None:
+        clock.now += RENEW_SECONDS + 1
+        room.ask([{"CPU": 1.0}], count, beside)
+
+    with Room() as room:
+        for _ in range(4):
+            turn(2, 1)
+        assert not room.refused, "what goes on takes the room that is asked for"
+        verdicts[0] = False
+        turn(3, 0)
+        assert room._asked == 3, "what was refused beside it may fit now"
+        verdicts[0] = True
+        for _ in range(4):
+            turn(3, 0)
+        assert room.refused
 
 
 def test_nodes_that_are_there_are_not_counted_twice_and_totals_are_kept() -> None:

@@ -8,9 +8,11 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 import safetensors.torch
 import torch
 
@@ -19,11 +21,13 @@ from raysuite.datasets.layouts import find_entries
 from raysuite.detection.detector import Detector
 from raysuite.errors import ClusterError, ConfigError
 from raysuite.pipelines.benchmark import Request, train
+from raysuite.pipelines.board import open_board
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.training import train_member
 from raysuite.runs import Run
 from raysuite.settings import preset, with_words
 from raysuite.storage import Location
+from raysuite.training.accumulation import Accumulation
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -101,6 +105,31 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(
     assert history(root) == history(undisturbed)
     resumed, whole = weights(root), weights(undisturbed)
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_a_training_short_of_memory_says_so_once_on_the_board(
+    sharded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(sharded, root)
+    run, board = Run.open(str(root)), open_board()
+    torch.set_num_threads(1)
+    # Memory for two images: what needs more is refused where its gradients are computed.
+    attempt = Accumulation._attempt
+
+    def short(self: Accumulation, forward: Any, batch: Any, share: Any) -> torch.Tensor:
+        if self.micro_batch > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return attempt(self, forward, batch, share)
+
+    monkeypatch.setattr(Accumulation, "_attempt", short)
+    member = run.member("flange", 0)
+    train_member(run, member, torch.device("cpu"), board)
+    ((key, words),) = ray.get(board.notes.remote(0))
+    assert key == member.key
+    assert words.startswith("4 images at once do not fit into memory: going on with micro-batches of 2")
+    assert ray.get(board.notes.remote(1)) == [], "told once"
+    assert Detector.load(member.detector).provenance["micro_batch"] == 2
 
 
 def test_two_ray_workers_train_one_detector_as_one_would(

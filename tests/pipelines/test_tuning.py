@@ -29,16 +29,15 @@ from raysuite.pipelines.tuning import search as searching
 from raysuite.pipelines.tuning import trial as trials
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.plan import Request, resources
-from raysuite.pipelines.tuning.sampling import Known, Supply, listed, tpe
-from raysuite.pipelines.tuning.search import OUT_OF_TIME, Manner, asha, rungs_of, search
-from raysuite.pipelines.tuning.trial import Brief, run_trial, steering_score
+from raysuite.pipelines.tuning.search import OUT_OF_TIME, Manner, search
+from raysuite.pipelines.tuning.trial import Brief, run_trial
 from raysuite.planning import Need, Node
 from raysuite.reporting.search import text
 from raysuite.runs import Run
 from raysuite.settings import preset, with_words
 from raysuite.storage import Location
-from raysuite.tuning.space import Choice, Condition, Dimension, Float, Int, Space
-from raysuite.tuning.trials import Rung, TrialRecord, read_trials, write_trial
+from raysuite.tuning.space import Choice, Dimension, Float, Int, Space
+from raysuite.tuning.trials import read_trials, write_trial
 
 WORDS = [
     "data.image_size=64", "training.steps=18", "training.log_every=2", "training.batch_size=2",
@@ -258,75 +257,6 @@ def test_more_trials_at_once_than_the_cluster_can_place_are_refused_with_numbers
     assert resources(replace(request, gpu_share=0.25), nodes, None)[:2] == (Need(1, 2, 0.25), 3)
     with pytest.raises(ClusterError, match=r"3 trials at once take 1\.5 GPUs and 3 CPUs, .* hold 2: lower --max-conc"):
         resources(replace(request, gpu_share=0.5), nodes, None)
-
-
-def test_rungs_are_thrice_apart_and_none_is_right_before_the_end() -> None:
-    assert rungs_of(3200, 355) == (355, 1065, 3200)
-    assert rungs_of(9, 1) == (1, 3, 9)
-    assert rungs_of(100, 80) == (80, 100)
-    assert rungs_of(5, 5) == (5,)
-
-
-def row(number: int, *scores: float, state: Any = "stopped") -> TrialRecord:
-    curve = tuple(Rung(steps, score, 0.0, 1.0) for steps, score in zip((2, 6, 18), scores, strict=False))
-    return TrialRecord(number=number, category="weave", seed=0, state=state, curve=curve)
-
-
-def test_asha_remembers_what_trials_reached_before_the_search_was_stopped() -> None:
-    past = [row(number, score) for number, score in enumerate((0.5, 0.6, 0.7, 0.8))]
-    for score, action in ((0.9, "CONTINUE"), (0.4, "STOP")):
-        scheduler: Any = asha((2, 6, 18), past)
-        new = type("Trial", (), {"trial_id": "new"})
-        scheduler.on_trial_add(None, new)
-        assert scheduler.on_trial_result(None, new, {"steps": 2, "score": steering_score([score])}) == action
-    fresh: Any = asha((2, 6, 18), [])
-    fresh.on_trial_add(None, new)
-    assert fresh.on_trial_result(None, new, {"steps": 2, "score": 0.4}) == "CONTINUE"
-
-
-CONDITIONAL = Space(
-    (
-        Dimension("corruption.noise", Choice(("preserved", "none"))),
-        Dimension("corruption.noise_level", Float(0.01, 0.2), Condition("corruption.noise", ("preserved",))),
-        Dimension("model.dilations", Choice(((1, 2), (1, 2, 4)))),
-    )
-)
-
-
-@pytest.mark.parametrize("metrics", [("score",), ("score", "parameters")])
-def test_tpe_goes_on_with_what_was_begun_then_with_what_is_given_then_draws_valid_values(
-    metrics: tuple[str, ...],
-) -> None:
-    known = [
-        Known(0, {"corruption.noise": "none", "model.dilations": [1, 2]}, {"score": 0.5, "parameters": 9.0}, True),
-        Known(1, {"corruption.noise": "none", "model.dilations": (1, 2)}, {}, True),
-        Known(2, {"corruption.noise": "preserved", "corruption.noise_level": 0.1, "model.dilations": (1, 2, 4)}, {},
-              False),
-    ]  # fmt: skip
-    first: list[dict[str, Any]] = [{}, {}, {}, {"corruption.noise": "none", "model.dilations": (1, 2, 4)}]
-    searcher = tpe(Supply(CONDITIONAL, first, known, 40, 0), metrics)
-    asked = [(searcher.suggest(f"t{index}") or {})["trial"] for index in range(20)]
-    assert [one["number"] for one in asked] == list(range(2, 22))
-    assert asked[0]["values"] == known[2].values
-    assert asked[1]["values"] == first[3]
-    for one in asked[2:]:
-        assert CONDITIONAL.inside(one["values"]) == one["values"]
-    assert {one["values"]["corruption.noise"] for one in asked} == {"preserved", "none"}
-
-
-def test_a_number_and_the_seed_decide_what_a_random_trial_draws_however_often_it_was_stopped() -> None:
-    whole = listed(Supply(CONDITIONAL, [{}], [], 6, 0), "random", 6)
-    done = [Known(one["number"], one["values"], {}, one["number"] != 1) for one in whole[:3]]
-    rest = listed(Supply(CONDITIONAL, [{}], done, 6, 0), "random", 6)
-    assert [one["number"] for one in rest] == [1, 3, 4, 5]
-    assert rest == [whole[1], *whole[3:]]
-
-
-def test_a_grid_is_all_combinations_and_one_that_is_too_large_is_refused() -> None:
-    points = listed(Supply(CONDITIONAL, [], [], 8, 0), "grid", 8)
-    assert len(points) == 2 * (3 + 1)
-    with pytest.raises(ConfigError, match="more than the 7 trials that --trials allows"):
-        listed(Supply(CONDITIONAL, [], [], 7, 0), "grid", 7)
 
 
 def command(data: Path, run: Path, *more: str) -> list[str]:
