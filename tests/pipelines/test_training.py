@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import ray
 import safetensors.torch
 import torch
 
@@ -110,6 +109,8 @@ def test_a_killed_training_goes_on_and_ends_as_if_nothing_had_been(
 def test_a_training_short_of_memory_says_so_once_on_the_board(
     sharded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import ray  # only now: raysuite sets its environment first
+
     root = tmp_path / "run"
     shutil.copytree(sharded, root)
     run, board = Run.open(str(root)), open_board()

@@ -301,7 +301,7 @@ def test_a_killed_search_keeps_its_trials_and_goes_on_from_their_checkpoints(
         small_benchmark, run, "--set", "training.steps=40", "--first-rung", "4", "--trials", "2",
         "--final-seeds", "0", "--no-early-stopping", "--max-concurrent", "1",
     )  # fmt: skip
-    checkpoints = run / "trials" / "work"
+    checkpoints = run / "trials" / "training"
 
     def steps() -> dict[str, int]:
         found = {}

@@ -32,7 +32,7 @@ class SearchFolder:
 
     def work(self, number: int, category: str) -> Location:
         """Checkpoint and history of a trial's training."""
-        return self.run.root / "trials" / "work" / f"{number:06d}-{quote(category, safe='')}"
+        return self.run.root / "trials" / "training" / f"{number:06d}-{quote(category, safe='')}"
 
     @property
     def test(self) -> Location:
