@@ -32,6 +32,7 @@ BEAT_SECONDS = 5.0
 STALE_SECONDS = 120.0
 """Longer than a machine with far too much to do holds up a thread; only what runs on other machines is judged by it."""
 SETTLE_SECONDS = 1.0
+CREATE_TRIES = 5
 
 _log = logging.getLogger(__name__)
 
@@ -167,10 +168,15 @@ def owned(root: Location, option: str = "--run") -> Iterator[None]:
 
 def _take(root: Location, me: Owner, option: str) -> None:
     other = Owner.of(root)
-    if other is None and root.is_local and not (root / FILE).is_file():
-        if _created(root, me):
-            return
-        other = Owner.of(root)
+    if root.is_local:
+        # Again and again, as another one may come or go between the look and the creating. What is never an owner is a
+        # damaged file, or a disk without hard links, and goes the other way.
+        for _ in range(CREATE_TRIES):
+            if other is not None:
+                break
+            if _created(root, me):
+                return
+            other = Owner.of(root)
     if other is None or not other.is_alive:
         if other is not None:
             _log.info("%s was left by %s; taking over", root, other)

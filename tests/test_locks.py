@@ -132,6 +132,23 @@ def test_a_damaged_file_holds_up_nobody(root: Location, monkeypatch: pytest.Monk
     assert names(root) == []
 
 
+def test_an_owner_that_comes_between_the_look_and_the_taking_is_not_overwritten(
+    root: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rival, looked = replace(Owner.here(), user="rival"), Owner.of
+
+    def of(where: Location) -> Owner | None:
+        """The first look finds nobody; then the rival is there."""
+        monkeypatch.setattr(Owner, "of", looked)
+        write(root, rival)
+        return None
+
+    monkeypatch.setattr(Owner, "of", of)
+    with pytest.raises(RunError, match="rival@"), owned(root):
+        pass
+    assert Owner.of(root) == rival
+
+
 def test_of_two_that_take_over_at_once_the_last_one_stays(root: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, replace(Owner.here(), host="elsewhere", heartbeat=0.0))
     rival = replace(Owner.here(), host="rival")

@@ -84,7 +84,8 @@ class Board:
 
 def open_board() -> Any:
     """A board beside the driver: it is lost only if the driver is."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    # A soft wish is not enough: seen on a busy machine, it put the board on another node, which was then lost.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # Every worker that waits for a task is a call that is not answered yet.
     options = {"num_cpus": 0, "max_concurrency": 1_000_000, "max_restarts": 0, "scheduling_strategy": here}
     return ray.remote(Board).options(**options).remote()

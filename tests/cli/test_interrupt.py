@@ -24,8 +24,10 @@ def test_interrupted_training_ends_cleanly_and_says_how_to_go_on(small_benchmark
     log = tmp_path / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [*command, "--category", "weave"], stderr=sink, stdout=sink, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
+            [*command, "--category", "weave"], stderr=sink, stdout=sink, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            # Tests that were started in the background ignore Ctrl-C, and would hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
     try:
         deadline = time.monotonic() + 400
         while "images/s" not in log.read_text() and process.poll() is None and time.monotonic() < deadline:

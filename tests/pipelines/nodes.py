@@ -68,10 +68,13 @@ def main() -> None:
 
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     print("nodes:", cluster.address, flush=True)
-    nodes = []
+    nodes: list[Any] = []
+    added = 0
     for line in sys.stdin:
         if line.strip() == "add":
-            nodes.append(cluster.add_node(**NODE))
+            # An address of its own, so that drivers connect to the head, and not to a node that will be killed.
+            added += 1
+            nodes.append(cluster.add_node(**NODE, node_ip_address=f"127.0.0.{1 + added}"))
         else:
             cluster.remove_node(nodes.pop(), allow_graceful=False)
         print("nodes:", line.strip(), flush=True)
