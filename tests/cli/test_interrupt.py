@@ -26,7 +26,7 @@ def test_interrupted_training_ends_cleanly_and_says_how_to_go_on(small_benchmark
         process = subprocess.Popen(
             [*command, "--category", "weave"], stderr=sink, stdout=sink, env={**os.environ, "PYTHONUNBUFFERED": "1"},
             # Tests that were started in the background ignore Ctrl-C, and would hand that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- it takes no lock
         )  # fmt: skip
     try:
         deadline = time.monotonic() + 400
