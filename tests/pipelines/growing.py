@@ -86,7 +86,8 @@ class Growing:
     ) -> None:
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=20)
+            # It waits for the autoscaler's nodes, which nothing ends but the line below.
+            self._process.wait(timeout=5)
         with contextlib.suppress(ProcessLookupError):
             # The autoscaler's nodes outlive it.
             os.killpg(self._process.pid, signal.SIGKILL)
