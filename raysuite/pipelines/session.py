@@ -74,7 +74,7 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
             log_to_driver=worker_logs,
             logging_level=logging.INFO if worker_logs else logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # A node that is too slow to start is told by a bare one.
         told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
     printer: Any = worker.print_to_stdstream
