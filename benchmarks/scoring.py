@@ -3,45 +3,51 @@
     python -m benchmarks.scoring --images 2000
 
 Draws an archive of photographs of the built-in benchmark, trains nothing (the net's weights do not change its speed),
-and measures in one run: the forward pass alone on ready tensors, decoding alone, a bare loop of `Detector.score`, and
-the command's own pass with Ray, from the first part's end to the last, so that the start of Ray is told apart. Rates
-are images a second: the command's on all CPUs that Ray has, the others' on one thread, so the ratios are to the
-others' rate times the CPUs.
+and measures in one run, all on all CPUs that Ray has: the forward pass alone on ready tensors, by each engine that is
+installed, with one process of many threads and with one process a CPU, whichever is faster; decoding alone; a loop of
+`Detector.score`; and the command's own pass with Ray, from its first news to the last image's, so that the start of Ray
+is told apart. If anomalib is installed, its own prediction with the same net is beside it. Rates are images a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.predicting import predicted
 from raysuite.config import Config
 from raysuite.datasets.decoding import decode_image
 from raysuite.datasets.procedural import write_benchmark
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.detector import Detector
+from raysuite.engines.runtimes import NAMES, is_there
+from raysuite.engines.runtimes import build as build_engine
 from raysuite.models.autoencoder import build
 from raysuite.pipelines.scoring import Request, score
 from raysuite.pipelines.session import cluster_resources, ray_session
-from raysuite.scoring.scorer import fastest_batch
 from raysuite.settings import PRESETS
 
-SECONDS = 5.0
+DETECTOR = "run/weave/seed-0/detector"
 
 
-def rate(work: Callable[[], int]) -> float:
+def rate(work: Callable[[], int], seconds: float) -> float:
     """Images a second of calls that tell how many they did, for some seconds after a first one."""
     work()
     done, start = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - start) < SECONDS:
+    while (passed := time.perf_counter() - start) < seconds:
         done += work()
-    return done / seconds
+    return done / passed
 
 
 def make_detector(config: Config, side: int, folder: Path) -> Detector:
@@ -69,42 +75,95 @@ def make_archive(folder: Path, images: int, side: int) -> list[bytes]:
     return drawn
 
 
+def forward(folder: str, engine: str, threads: int, batch: int) -> Callable[[], int]:
+    """The net and its score, with ready tensors."""
+    torch.set_num_threads(threads)
+    detector = Detector.load(Path(folder) / DETECTOR)
+    rng = np.random.default_rng(0)
+    inputs_NCHW = torch.from_numpy(rng.integers(0, 255, (batch, 3, *detector.size), dtype=np.uint8))
+    error = build_engine(engine, detector, batch)
+
+    def work() -> int:
+        detector.scores(error(inputs_NCHW))
+        return batch
+
+    return work
+
+
+def decode(folder: str) -> Callable[[], int]:
+    drawn = [path.read_bytes() for path in sorted((Path(folder) / "drawn").rglob("*.png"))]
+
+    def work() -> int:
+        for data in drawn:
+            decode_image(data)
+        return len(drawn)
+
+    return work
+
+
+def loop(folder: str) -> Callable[[], int]:
+    torch.set_num_threads(1)
+    drawn = [path.read_bytes() for path in sorted((Path(folder) / "drawn").rglob("*.png"))][:8]
+    detector = Detector.load(Path(folder) / DETECTOR)
+
+    def work() -> int:
+        detector.score([decode_image(data) for data in drawn])
+        return len(drawn)
+
+    return work
+
+
+def measured(jobs: list[tuple[Any, ...]], seconds: float) -> list[float]:
+    """In a process of a pool: of each function and its words what the function that it makes reaches."""
+    return [rate(make(*words), seconds) for make, *words in jobs]
+
+
+def on_all(processes: int, jobs: list[tuple[Any, ...]], seconds: float) -> list[float]:
+    """The rates of as many processes at once, added up; all do the same at about the same time."""
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        rates = [pool.submit(measured, jobs, seconds) for _ in range(processes)]
+        return [sum(some) for some in zip(*(one.result() for one in rates), strict=True)]
+
+
+def fastest_forward(folder: str, cpus: int, seconds: float) -> dict[str, tuple[float, str]]:
+    """Of each engine its best rate and how it was had."""
+    found: dict[str, tuple[float, str]] = {}
+    # Compiling takes a minute a size, and was never the fastest.
+    ways = [(name, batch) for name in NAMES if is_there(name) and name != "compiled" for batch in (4, 16)]
+    for processes, threads in {(1, cpus), (cpus, 1)}:
+        jobs = [(forward, folder, name, threads, batch) for name, batch in ways]
+        for (name, batch), reached in zip(ways, on_all(processes, jobs, seconds), strict=True):
+            told = f"{processes} × {threads} threads, batch {batch}"
+            found[name] = max(found.get(name, (0.0, "")), (reached, told))
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--preset", default="small", choices=list(PRESETS))
     parser.add_argument("--unit-size", type=int, default=64)
+    parser.add_argument("--anomalib-images", type=int, default=200, help="Of its prediction, if it is installed.")
+    parser.add_argument("--seconds", type=float, default=4.0, help="Of each rate but the command's.")
+    parser.add_argument("--engine", help="Of raysuite score.  [default: the fastest of the forward passes]")
     words = parser.parse_args()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         detector = make_detector(PRESETS[words.preset], words.side, folder / "run")
-        drawn = make_archive(folder, words.images, words.side)
-        batch = fastest_batch(str(folder / "run" / "weave" / "seed-0" / "detector"), "cpu")
-        inputs_NCHW = torch.zeros((batch, 3, *detector.size), dtype=torch.uint8)
-
-        def forward() -> int:
-            detector.scores(detector.error(inputs_NCHW))
-            return batch
-
-        def decode() -> int:
-            for data in drawn:
-                decode_image(data)
-            return len(drawn)
-
-        def bare() -> int:
-            detector.score([decode_image(data) for data in drawn[:batch]])
-            return batch
-
-        rates = {"forward": rate(forward), "decode": rate(decode), "loop of Detector.score": rate(bare)}
+        make_archive(folder, words.images, words.side)
         ends: list[tuple[float, float]] = []
-        request = Request(
-            (str(folder / "archive"),), (str(folder / "run" / "weave"),), str(folder / "out"),
-            batch_size=batch, unit_size=words.unit_size,
-        )  # fmt: skip
         with ray_session(None):
             cpus = int(cluster_resources()["CPU"])
+            forwards = fastest_forward(home, cpus, words.seconds)
+            fastest = max(forwards, key=lambda name: forwards[name])
+            request = Request(
+                (str(folder / "archive"),), (str(folder / "run" / "weave"),), str(folder / "out"),
+                engine=words.engine or fastest, unit_size=words.unit_size,
+            )  # fmt: skip
+            rates = {f"forward, {name}": reached for name, (reached, _) in forwards.items()}
+            others = on_all(cpus, [(decode, home), (loop, home)], words.seconds)
+            rates["decode"], rates["loop of Detector.score"] = others
             start = time.perf_counter()
             summary = score(request, lambda event: ends.append((time.perf_counter(), event.done)))
             whole = time.perf_counter() - start
@@ -112,18 +171,30 @@ def main() -> None:
         begun, done = ends[0]
         last, at_last = next((end for end in ends if end[1] == words.images), ends[-1])
         rates["raysuite score"] = (at_last - done) / max(last - begun, 1e-9)
+        if importlib.util.find_spec("anomalib") is not None:
+            few = folder / "few"
+            few.mkdir()
+            for path in sorted((folder / "archive").rglob("*.png"))[: words.anomalib_images]:
+                (few / path.name).write_bytes(path.read_bytes())
+            torch.set_num_threads(cpus)
+            rates["anomalib, from a path"] = predicted(few, detector, None)
+            rates["anomalib, batches of 8"] = predicted(few, detector, 8)
         start = time.perf_counter()
         again = score(request)
         rerun = time.perf_counter() - start
     assert summary["images"] == words.images
     assert again["this_time"]["scored"] == 0
+    engines = summary["models"]["weave"]["engines"]
     for name, value in rates.items():
-        print(f"{name:<24} {value:8.1f} images/s")
-    ratios = {name: rates["raysuite score"] / (cpus * rates[name]) for name in ("forward", "loop of Detector.score")}
+        told = forwards.get(name.removeprefix("forward, "), (0.0, ""))[1]
+        print(f"{name:<24} {value:8.1f} images/s  {told}")
+    print(f"raysuite score: engine and batch size {engines}")
+    bases = [f"forward, {fastest}", *(name for name in rates if not name.startswith(("forward", "raysuite", "decode")))]
+    ratios = {name: rates["raysuite score"] / rates[name] for name in bases}
     for name, value in ratios.items():
-        print(f"raysuite score / ({cpus} CPUs × {name}): {value:.2f}")
+        print(f"raysuite score / {name}: {value:.2f}")
     print(f"all of it, Ray's workers and counting included: {whole:.1f} s; again, with nothing to do: {rerun:.2f} s")
-    print(json.dumps({"batch": batch, "cpus": cpus, "rates": rates, "ratios": ratios, "rerun_s": rerun}))
+    print(json.dumps({"cpus": cpus, "engines": engines, "rates": rates, "ratios": ratios, "rerun_s": rerun}))
 
 
 if __name__ == "__main__":

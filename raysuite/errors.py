@@ -47,3 +47,7 @@ class RunError(RaysuiteError):
 
 class ClusterError(RaysuiteError):
     """The Ray cluster cannot be reached, or can never place what was asked for."""
+
+
+class JobError(RaysuiteError):
+    """A job is not known to the cluster, was refused by it, or was lost."""

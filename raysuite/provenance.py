@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
+import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raysuite import __version__
+from raysuite.credentials import concealed
 from raysuite.storage import Location
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy", "scikit-learn", "pillow")
@@ -38,7 +40,10 @@ def record(
     """
     file = root / "provenance.json"
     before = json.loads(file.read_text()) if file.is_file() else {}
-    command = {"command": shlex.join(["raysuite", *arguments]), "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    command = {
+        "command": concealed(shlex.join(["raysuite", *arguments])),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     card = {
         "raysuite": __version__,
         "git": git_state(),
@@ -53,8 +58,11 @@ def record(
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that raysuite runs from, and whether it has been changed; None outside a checkout."""
+    """Commit of the checkout that raysuite runs or was sent from, and whether it has been changed; None without one."""
     here = Path(__file__).resolve().parent.parent
+    shipped = here / "raysuite" / "shipped.json"
+    if shipped.is_file():
+        return typing.cast("dict[str, Any] | None", json.loads(shipped.read_text()))
     if not (here / ".git").exists():
         return None
     try:

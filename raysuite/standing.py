@@ -79,6 +79,9 @@ def standing_of(member: Member, steps: int, owner: Owner | None) -> Standing:
     status, word = member.status(), {"steps": steps, **member.progress()}
     if member.is_evaluated:
         return Standing.told(member.names, "done", word, val_score=member.metrics().get("val_score"))
+    if status["state"] == "failed":
+        # After the training too: what cannot be evaluated is as little done.
+        return Standing.told(member.names, "failed", word, reason=status.get("reason"))
     if member.is_trained:
         card = json.loads((member.detector / "detector.json").read_text())
         score = card.get("provenance", {}).get("validation", {}).get("score")
@@ -87,8 +90,7 @@ def standing_of(member: Member, steps: int, owner: Owner | None) -> Standing:
     if state == "training" and (owner is None or status.get("since", 0.0) < owner.started - SKEW_SECONDS):
         # It was begun by a driver that is no more, and the one at work now has not come to it.
         state = "stopped"
-    reason = status.get("reason") if state == "failed" else None
-    return Standing.told(member.names, state if state in STATES else "pending", word, reason=reason)
+    return Standing.told(member.names, state if state in STATES else "pending", word)
 
 
 def standings(run: Run, owner: Owner | None) -> list[Standing]:

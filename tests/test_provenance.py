@@ -29,6 +29,16 @@ def test_commands_and_seeds_accumulate(tmp_path):
     assert card["data"] == {"fingerprint": "b"}
 
 
+def test_credentials_in_a_uri_are_not_repeated(tmp_path):
+    words = ["train", "s3://KEY:word@bucket/parts?scheme=http&secret_key=hidden&region=x", "me@example.org"]
+    provenance.record(Location.of(tmp_path), arguments=words, data={}, seeds=[0], objectives=[])
+    (command,) = read(tmp_path)["commands"]
+    assert "word@" not in command["command"]
+    assert "hidden" not in command["command"]
+    assert "://***@bucket/parts?scheme=http&secret_key=***&region=x" in command["command"]
+    assert "me@example.org" in command["command"]
+
+
 def test_the_card_says_what_it_ran_on(tmp_path):
     provenance.record(Location.of(tmp_path), arguments=[], data={}, seeds=[], objectives=[])
     card = read(tmp_path)

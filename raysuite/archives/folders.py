@@ -63,7 +63,7 @@ def _local(top: str, below: str, above: frozenset[tuple[int, int]]) -> Iterator[
             for some in (first, visible):
                 for entry in some:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         folders.append(path)
                     else:
                         yield _file(path, entry)
@@ -72,6 +72,14 @@ def _local(top: str, below: str, above: frozenset[tuple[int, int]]) -> Iterator[
         return
     for path in sorted(folders):
         yield from _local(top, path, above | {here})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself, for one: that is no reason to give up the folder.
+        return False
 
 
 def _file(path: str, entry: os.DirEntry[str]) -> Found:

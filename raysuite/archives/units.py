@@ -91,6 +91,13 @@ class Unit:
         """What lay there when it was listed: 32 hexadecimal digits."""
         return _hash(self.as_list())
 
+    def cut(self, first: int, end: int) -> Unit:
+        """The unit of its items from ``first`` on, up to the one before ``end``: to be read, not to be a part."""
+        if self.kind == "rows":
+            group, start, _ = self.rows
+            return replace(self, rows=(group, start + first, start + end))
+        return replace(self, items=self.items[first:end])
+
     def as_list(self) -> list[Any]:
         """All of it, for JSON."""
         items = [[i.id, i.uri, i.category, i.size, i.modified, i.at, i.error] for i in self.items]

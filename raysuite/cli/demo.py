@@ -46,4 +46,4 @@ def demo(obj: dict[str, Any], folder: str, seed: int, as_json: bool) -> None:
     )
     with Display() as display:
         opened, rows = pipeline.benchmark(request, display)
-    show_results(opened.root, rows, as_json=as_json)
+    show_results(opened.root, rows, as_json=as_json, report=opened.root / "report.html")

@@ -9,12 +9,17 @@ from typing import Any
 import click
 
 from raysuite import __version__
+from raysuite.cli.cluster import cluster
 from raysuite.cli.data import data
 from raysuite.cli.demo import demo
+from raysuite.cli.export import export
+from raysuite.cli.jobs import jobs
 from raysuite.cli.model import model
-from raysuite.cli.runs import benchmark, evaluate, report, train
+from raysuite.cli.report import compare, report
+from raysuite.cli.runs import benchmark, evaluate, train
 from raysuite.cli.score import score
 from raysuite.cli.status import status
+from raysuite.cli.submit import submit
 from raysuite.cli.tune import tune
 from raysuite.errors import RaysuiteError
 
@@ -53,7 +58,23 @@ def main(ctx: click.Context, debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
-for command in (demo, benchmark, train, evaluate, report, status, score, tune, data, model):
+for command in (
+    demo,
+    benchmark,
+    train,
+    evaluate,
+    report,
+    compare,
+    status,
+    score,
+    export,
+    tune,
+    submit,
+    jobs,
+    cluster,
+    data,
+    model,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

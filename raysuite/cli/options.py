@@ -15,6 +15,7 @@ from raysuite.storage import Location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LAYOUT_NAMES = ("auto", "mvtec", "visa", "btad", "folder")
 
 
@@ -38,6 +39,22 @@ class Seeds(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{part!r} is no range of seeds, such as 0-2", param, ctx)
             seeds += range(first, last + 1)
         return tuple(dict.fromkeys(seeds))
+
+
+class Duration(click.ParamType[float]):
+    """A time as ``45m``, ``8h`` or ``1h30m``, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the words."""
+        if isinstance(value, float):
+            return value
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", str(value))
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if not re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", str(value)) or seconds <= 0:
+            self.fail(f"{value!r} is no time; write 90s, 45m, 8h, 7d or 1h30m", param, ctx)
+        return seconds
 
 
 data_argument = click.argument("data", nargs=-1, required=True)
@@ -66,6 +83,15 @@ address_option = click.option(
     envvar="RAY_ADDRESS",
     show_envvar=True,
     help="A running Ray cluster, or auto for the one on this machine; by default Ray starts here.",
+)
+jobs_address_option = click.option(
+    "--address",
+    metavar="URL",
+    envvar="RAY_API_SERVER_ADDRESS",
+    default="http://127.0.0.1:8265",
+    show_default=True,
+    show_envvar=True,
+    help="The dashboard of the cluster.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 

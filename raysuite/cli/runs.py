@@ -1,4 +1,4 @@
-"""``benchmark`` and its single steps ``train``, ``evaluate`` and ``report``."""
+"""``benchmark`` and its single steps ``train`` and ``evaluate``; ``report`` has a file of its own."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def benchmark(
         return
     with Display() as display:
         opened, rows = pipeline.benchmark(_request(obj, data, run, **given), display)
-    show_results(opened.root, rows, as_json=as_json)
+    show_results(opened.root, rows, as_json=as_json, report=opened.root / "report.html")
 
 
 @click.command()
@@ -166,26 +166,7 @@ def evaluate(obj: dict[str, Any], run: str, address: str | None, as_json: bool) 
 
     with Display() as display:
         rows = pipeline.evaluate(run, address, display, worker_logs=obj["debug"])
-    show_results(Location.of(run), rows, as_json=as_json, reported=False)
-
-
-@click.command()
-@click.argument("run")
-@json_option
-def report(run: str, as_json: bool) -> None:
-    """Write RUN/report.html and print the table of results.
-
-    \b
-    Example:
-      raysuite report runs/mvtec
-    """
-    from raysuite.pipelines import benchmark as pipeline  # noqa: PLC0415
-    from raysuite.runs import Run  # noqa: PLC0415
-
-    opened = Run.open(run)
-    with Display() as display:
-        rows = pipeline.report(opened, display)
-    show_results(opened.root, rows, as_json=as_json)
+    show_results(Location.of(run), rows, as_json=as_json)
 
 
 def show_plan(plan: Outlook | None, *, as_json: bool) -> None:
@@ -213,7 +194,7 @@ def show_plan(plan: Outlook | None, *, as_json: bool) -> None:
         click.echo(f"  {starts:<14} {in_words(row['seconds']):>10}  {row['run']}")
 
 
-def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, reported: bool = True) -> None:
+def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, report: Location | None = None) -> None:
     """Print the table of results, what failed, and where the report is or how to get it; exit code 3 after failures."""
     from raysuite.reporting.results import load_results  # noqa: PLC0415
     from raysuite.reporting.summary import summarise  # noqa: PLC0415
@@ -228,10 +209,16 @@ def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, r
             console.print(rich_table(summaries))
         else:
             click.echo(plain_table(summaries))
-        click.echo(f"\nReport: {root / 'report.html'}" if reported else f"\nNext: raysuite report {root}")
+        click.echo(f"\nReport: {report}" if report else f"\nNext: raysuite report {root}")
+    name_failures(rows)
+
+
+def name_failures(rows: list[dict[str, Any]]) -> None:
+    """Say which members of a run failed and why, and end with exit code 3 if any did."""
     failed = [row for row in rows if row["status"] != "done"]
+    several = len({row["objective"] for row in rows}) > 1
     for row in failed:
-        objective = f" {row['objective']}" if len(summaries) > 1 else ""
+        objective = f" {row['objective']}" if several else ""
         click.echo(f"{row['category']} seed {row['seed']}{objective} failed: {row['reason']}", err=True)
     if failed:
         raise SystemExit(FINISHED_WITH_FAILURES)

@@ -74,8 +74,20 @@ class BatchSize(click.ParamType[int | None]):
     "--batch-size", type=BatchSize(), default="auto", show_default=True, metavar="N", help="Images a pass of the net."
 )  # fmt: skip
 @click.option(
+    "--engine", type=click.Choice(("auto", "eager", "compiled", "onnx", "openvino")), default="auto",
+    show_default=True, help="What computes the net; auto takes the fastest one that is installed, by a measurement.",
+)  # fmt: skip
+@click.option(
     "--unit-size", type=click.IntRange(1, 65_536), default=256, show_default=True, metavar="N",
     help="Most images of one task and one file of rows: what a kill may cost.",
+)  # fmt: skip
+@click.option(
+    "--tile", is_flag=True,
+    help="Score images larger than the net's input in overlapping tiles, at their own resolution: for textures.",
+)  # fmt: skip
+@click.option(
+    "--overlap", type=click.FloatRange(0, 0.75), metavar="SHARE",
+    help="Least share of a tile that the next one has in common with it.  [default: 0.25]",
 )  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Read again the images that could not be read.")
 @address_option
@@ -91,6 +103,8 @@ def score(
     id_column: str,
     category_column: str,
     maps: str | None,
+    tile: bool,
+    overlap: float | None,
     **given: Any,
 ) -> None:
     """Score all images of INPUT..., one row each, into Parquet files below OUT.
@@ -104,13 +118,17 @@ def score(
       raysuite score photos/ --model runs/parts/screw --output scored/
       raysuite score 'shards/*.tar' --model runs/parts --output scored/ --false-alarm-rate 0.01
       raysuite score s3://bucket/2026/ list.csv --model runs/parts/screw --output s3://bucket/scored --overlays 50
+      raysuite score scans/ --model runs/cloth/weave --output scored/ --tile
       raysuite score photos/ --model runs/parts --route 'line-3/**=screw' --route '*_top.jpg=nut' --output scored/
     """
     from raysuite.archives.tables import Columns  # noqa: PLC0415
     from raysuite.pipelines import scoring as pipeline  # noqa: PLC0415 -- Ray and torch take seconds to import
 
+    if overlap is not None and not tile:
+        raise click.UsageError("--overlap is of the tiles of --tile: give that too")
     columns = Columns(image_column, id_column, category_column)
-    request = pipeline.Request(columns=columns, maps=maps or "", worker_logs=obj["debug"], **given)
+    share = (0.25 if overlap is None else overlap) if tile else None
+    request = pipeline.Request(columns=columns, maps=maps or "", overlap=share, worker_logs=obj["debug"], **given)
     if dry_run:
         _show_plan(pipeline.plan(request), as_json=as_json)
         return
@@ -160,7 +178,7 @@ def _show(summary: dict[str, Any], output: str) -> None:
             click.echo(f"{name}: {model['scored']} scored, {model['anomalous']} anomalous; {_promise(model)}")
     for kind, errors in summary["errors"].items():
         click.echo(f"{kind}: {errors['count']}, such as {errors['examples'][0]}", err=True)
-    click.echo(f"Rows: {output}/parts; summary: {output}/summary.json")
+    click.echo(f"Rows: {output}/parts; summary: {output}/summary.html, {output}/summary.json")
 
 
 def _promise(model: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import click
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import (
+    Duration,
     address_option,
     build_config,
     category_option,
@@ -20,24 +20,6 @@ from raysuite.cli.options import (
 )
 from raysuite.cli.runs import FINISHED_WITH_FAILURES, gpu_share_option
 from raysuite.settings import with_words
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class Duration(click.ParamType[float]):
-    """A time as ``45m``, ``8h`` or ``1h30m``, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse the words."""
-        if isinstance(value, float):
-            return value
-        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", str(value))
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if not re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", str(value)) or seconds <= 0:
-            self.fail(f"{value!r} is no time; write 90s, 45m, 8h, 7d or 1h30m", param, ctx)
-        return seconds
 
 
 @click.command()
@@ -138,7 +120,7 @@ def tune(obj: dict[str, Any], /, as_json: bool, dry_run: bool, **given: Any) -> 
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         click.echo(text(summary))
-        click.echo(f"\nSummary: {root / 'summary.md'}")
+        click.echo(f"\nReport: {root / 'report.html'}")
         for one in summary["outcomes"]:
             names = "".join(f" --category {name}" for name in one["categories"]) if given["per_category"] else ""
             click.echo(f"Next: raysuite benchmark DATA{names} --run RUN --config {root / one['file']}")

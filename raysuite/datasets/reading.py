@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raysuite.datasets.decoding import TruncatedError, decode_image, decode_mask
+from raysuite.datasets.decoding import TruncatedError, decode_image, decode_mask, image_header
 from raysuite.datasets.entries import Entry
 from raysuite.errors import DecodeError, StorageError
 from raysuite.storage import Location
@@ -37,6 +37,7 @@ def read_sample(root: Location, entry: Entry) -> dict[str, Any]:
         "mask": None,
         "height": None,
         "width": None,
+        "mode": None,
         "sha256": None,
         "error": None,
     }
@@ -45,6 +46,7 @@ def read_sample(root: Location, entry: Entry) -> dict[str, Any]:
         row["sha256"] = hashlib.sha256(row["image"]).hexdigest()
         pixels_HW3 = _decoded(decode_image, row["image"], entry.image, "")
         row["height"], row["width"] = pixels_HW3.shape[:2]
+        row["mode"] = _decoded(image_header, row["image"], entry.image, "").mode
         if entry.mask is not None:
             row["mask"] = _bytes_of(root, entry.mask, "MaskUnreadable")
             mask_HW = _decoded(decode_mask, row["mask"], entry.mask, "Mask")

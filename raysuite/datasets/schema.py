@@ -13,6 +13,7 @@ SAMPLE_SCHEMA = pa.schema(
         pa.field("mask", pa.binary()),  # the same of the mask; null where there is none
         pa.field("height", pa.int32()),  # pixels, after the turn that EXIF asks for
         pa.field("width", pa.int32()),
+        pa.field("mode", pa.string()),  # Pillow's pixel type, as found
         pa.field("sha256", pa.string()),  # of the image's bytes, in hex
         pa.field("error", pa.string()),  # "Kind: sentence with the file's path", or null
     ]

@@ -28,18 +28,26 @@ def squared_error(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
     return (images_NCHW - repaired_NCHW).square().mean(1)
 
 
+def box_side(kernel: int, side: int) -> int:
+    """A kernel's side, odd, in pixels of a picture whose shorter side has ``side`` of them."""
+    return 2 * round((kernel * side / REFERENCE_SIDE - 1) / 2) + 1
+
+
 def smooth(maps_NHW: Tensor, kernel: int, passes: int) -> Tensor:
     """Box filters of ``kernel`` pixels (at a shorter side of 256) applied ``passes`` times; borders are reflected."""
-    side = min(maps_NHW.shape[1:])
-    scaled = 2 * round((kernel * side / REFERENCE_SIDE - 1) / 2) + 1
-    if scaled <= 1 or passes == 0:
+    return boxed(maps_NHW, box_side(kernel, min(maps_NHW.shape[1:])), passes)
+
+
+def boxed(maps_NHW: Tensor, side: int, passes: int) -> Tensor:
+    """Box filters of ``side`` pixels, as they are, applied ``passes`` times; borders are reflected."""
+    if side <= 1 or passes == 0:
         return maps_NHW
-    pad = scaled // 2
+    pad = side // 2
     out = maps_NHW[:, None]
     for _ in range(passes):
         # A box is separable: two thin averages cost 2k, not k².
-        out = F.avg_pool2d(F.pad(out, (pad, pad, 0, 0), mode="reflect"), (1, scaled), 1)
-        out = F.avg_pool2d(F.pad(out, (0, 0, pad, pad), mode="reflect"), (scaled, 1), 1)
+        out = F.avg_pool2d(F.pad(out, (pad, pad, 0, 0), mode="reflect"), (1, side), 1)
+        out = F.avg_pool2d(F.pad(out, (0, 0, pad, pad), mode="reflect"), (side, 1), 1)
     return out[:, 0]
 
 

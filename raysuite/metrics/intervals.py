@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raysuite.errors import MetricsError
 from raysuite.metrics.image import ranked
+from raysuite.metrics.resampling import auroc_draws, check
 
 _CELLS = 1 << 20
 """Resamples are drawn in blocks of at most so many numbers (8 MB an array)."""
@@ -44,8 +45,7 @@ def auroc_interval(
     Raises:
         MetricsError: The level, the number of resamples, a score or a label is out of range.
     """
-    if not 0 < level < 1 or resamples < 1:
-        raise MetricsError(f"a bootstrap needs a level in 0 to 1 and at least 1 resample, not {level} and {resamples}")
+    check(resamples, level)
     ranking = ranked(scores, labels)
     if not ranking.is_defined:
         return None
@@ -60,6 +60,38 @@ def auroc_interval(
         ]
     )
     low, high = np.quantile(aurocs_R, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def mean_auroc_interval(
+    categories: Sequence[tuple[ArrayLike, ArrayLike]], *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+) -> Interval | None:
+    """The same interval for the mean of the image AUROCs of several categories, each itself a mean over seeds.
+
+    Test images are drawn within each category, the same for all its seeds. It covers the choice of test images, not
+    that of the training seeds nor that of the categories.
+
+    Args:
+        categories: Of each (S, N) scores, a row a seed, and (N,) labels, as in `raysuite.metrics.resampling`.
+        seed: Equal seeds give equal intervals.
+        resamples: How many resamples, at least 1.
+        level: Share of resamples inside, between 0 and 1.
+
+    Returns:
+        The interval; ``None`` of nothing, or if a category lacks images of either kind.
+
+    Raises:
+        MetricsError: Scores or labels are not as asked for, or a number is out of range.
+    """
+    check(resamples, level)
+    drawn = [
+        auroc_draws(scores, labels, seed=seed + at, resamples=resamples)
+        for at, (scores, labels) in enumerate(categories)
+    ]
+    draws = [one[1] for one in drawn if one is not None]
+    if not draws or len(draws) < len(drawn):
+        return None
+    low, high = np.quantile(np.mean(draws, axis=0), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 

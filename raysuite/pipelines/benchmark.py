@@ -23,11 +23,10 @@ from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.lengths import jobs_of
 from raysuite.pipelines.outcome import write_metrics
 from raysuite.pipelines.progress import Event, Listener
+from raysuite.pipelines.reports import report
 from raysuite.pipelines.session import cluster_nodes, ray_session, this_machine
 from raysuite.pipelines.trials import try_here, try_on_cluster
 from raysuite.planning import Planner
-from raysuite.reporting.page import write_report
-from raysuite.reporting.tables import write_markdown
 from raysuite.runs import Member, Run
 from raysuite.settings import for_objective
 from raysuite.storage import Location
@@ -115,7 +114,7 @@ def benchmark(request: Request, on_event: Listener) -> tuple[Run, list[dict[str,
         with ray_session(request.address, worker_logs=request.worker_logs):
             _shard_and_train(request, run, members, listings, on_event)
             evaluate_all(run, members, on_event)
-        return run, report(run, on_event)
+        return run, report(run, on_event)[0]
 
 
 def _shard_and_train(
@@ -146,15 +145,6 @@ def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs
             with ray_session(address, worker_logs=worker_logs):
                 evaluate_all(run, members, on_event)
         return write_metrics(run)
-
-
-def report(run: Run, on_event: Listener) -> list[dict[str, Any]]:
-    """Gather the metrics and write ``report.html`` and ``metrics.md``; returns the rows of the metrics."""
-    rows = write_metrics(run)
-    write_markdown(run.root)
-    page = write_report(run.root)
-    on_event(Event("report", "", 1, 1, str(page), "done"))
-    return rows
 
 
 @contextmanager

@@ -15,6 +15,11 @@ from raysuite.standing import STATES
 TAGS = ("category", "seed", "objective")
 
 
+def as_tag(value: object) -> str:
+    """A tag's value: Ray takes ASCII alone, and a category may be named in any script."""
+    return str(value).encode("ascii", "backslashreplace").decode()
+
+
 class Exported:
     """The metrics of one fleet, to be made once, in the process that hears of all trainings."""
 
@@ -73,5 +78,4 @@ class Exported:
             self._states.set(counts.get(state, 0), {"state": state})
 
     def _tags(self, names: Mapping[str, Any]) -> dict[str, str]:
-        # Ray takes ASCII alone; a category may be named in any script.
-        return {name: str(names[name]).encode("ascii", "backslashreplace").decode() for name in TAGS}
+        return {name: as_tag(names[name]) for name in TAGS}

@@ -7,6 +7,7 @@ that is done with one gets the next. A training whose workers died goes on in an
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,6 +157,9 @@ class Fleet:
             self._patient_until = None
             time.sleep(POLL_SECONDS)
             self._listen()
+        # Metrics outlive the fleet: the driver goes on to evaluate.
+        self._counted_at = -math.inf
+        self._count()
         for lane in list(self._lanes):
             self._dismiss(lane)
         # What comes next wants their room; and a Ray Train run that outlives the connection can end the process.

@@ -1,8 +1,9 @@
-"""The pictures of a report: the lowest-scoring defects and the highest-scoring good images of one detector."""
+"""The pictures of a report: defects that score lowest, good images that score highest, and the borderline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,18 +33,18 @@ def make_gallery(
         scores: All scored test images: ``id``, ``label``, ``score``.
 
     Returns:
-        Rows of ``gallery.parquet``, hardest first in each kind: ``miss`` for defects, ``false_alarm`` for good ones.
+        Rows of ``gallery.parquet``, hardest first in each kind: ``miss`` for defects, ``false_alarm`` for good images,
+        ``borderline`` for those of both that score nearest to the threshold and are not among the others.
     """
     run = Run.open(root)
     detector = Detector.load(run.member(category, seed, objective).detector)
     known = [row for row in scores if row["score"] is not None]
-    misses = sorted((row for row in known if row["label"] == 1), key=lambda row: float(row["score"]))[:EACH]
-    alarms = sorted((row for row in known if row["label"] == 0), key=lambda row: -float(row["score"]))[:EACH]
-    kinds = {row["id"]: kind for kind, some in (("miss", misses), ("false_alarm", alarms)) for row in some}
+    kinds = hardest(known, detector.threshold)
+    rows = {row["id"]: row for row in known}
     samples = {sample["id"]: sample for sample in read_samples(run.shards, category, "test", list(kinds))}
     pictures = []
-    for row in (*misses, *alarms):
-        sample = samples[row["id"]]
+    for identity, kind in kinds.items():
+        row, sample = rows[identity], samples[identity]
         image_HWC = decode_image(sample["image"])
         size = image_HWC.shape[:2]
         repaired_CHW = detector.repair(to_input(image_HWC, detector.size)[None])[0].cpu()
@@ -56,7 +57,7 @@ def make_gallery(
         )
         pictures.append(
             {
-                "kind": kinds[row["id"]],
+                "kind": kind,
                 "id": row["id"],
                 "defect": row["defect"],
                 "label": row["label"],
@@ -69,6 +70,28 @@ def make_gallery(
             }
         )
     return pictures
+
+
+def hardest(scores: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, str]:
+    """Which images are shown, hardest first: id → kind, as `make_gallery` says.
+
+    Of the defects, the lowest of each sort follow the lowest of all: one hopeless sort must not hide the others.
+    """
+    defects = sorted((row for row in scores if row["label"] == 1), key=lambda row: float(row["score"]))
+    good = sorted((row for row in scores if row["label"] == 0), key=lambda row: -float(row["score"]))
+    of_a_sort: dict[Any, Mapping[str, Any]] = {}
+    for row in defects:
+        of_a_sort.setdefault(row["defect"], row)
+    kinds = dict.fromkeys([row["id"] for row in [*defects[:EACH], *list(of_a_sort.values())[:EACH]]], "miss")
+    kinds |= dict.fromkeys([row["id"] for row in good[:EACH]], "false_alarm")
+
+    def distance(row: Mapping[str, Any]) -> float:
+        # Scores differ by factors, so that half the threshold is as far from it as twice.
+        score = float(row["score"])
+        return abs(math.log(score / threshold)) if score > 0 < threshold else abs(score - threshold)
+
+    near = sorted((row for row in [*defects, *good] if row["id"] not in kinds), key=distance)
+    return kinds | dict.fromkeys([row["id"] for row in near[:EACH]], "borderline")
 
 
 def _stretched(image_HWC: np.ndarray[Any, np.dtype[np.uint8]], size: tuple[int, ...]) -> Any:

@@ -110,7 +110,13 @@ def _fit(run: Run, lane: Lane, board: Any) -> End:
     need, notes = lane.need, run.root / ".ray"
     trainer = ray.train.torch.TorchTrainer(
         _work,
-        train_loop_config={"run": run.root.uri, "lane": lane.name, "threads": need.cpus, "board": board},
+        train_loop_config={
+            "run": run.root.uri,
+            "lane": lane.name,
+            "threads": need.cpus,
+            "gpus": need.gpus,
+            "board": board,
+        },
         scaling_config=ray.train.ScalingConfig(
             num_workers=need.workers,
             use_gpu=need.gpus > 0,
@@ -168,7 +174,7 @@ def _work(job: dict[str, Any]) -> None:
             return
         reason = None
         try:
-            train_member(run, run.member(**task), ray.train.torch.get_device(), board)
+            train_member(run, run.member(**task), ray.train.torch.get_device(), board, job["gpus"])
         except RaysuiteError as error:
             if workers() > 1:
                 # Ends the others too, which might wait for this one.

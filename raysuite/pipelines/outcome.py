@@ -26,6 +26,7 @@ SCORES = pa.schema(
         ("error", pa.string()),
         ("height", pa.int32()),
         ("width", pa.int32()),
+        ("area", pa.float64()),
     ]
 )
 """Columns of ``scores.parquet``."""
@@ -131,7 +132,7 @@ def write_outcome(
     }
     here = member.folder
     (here / "scores.parquet").write_table(
-        pa.Table.from_pylist([{name: row[name] for name in SCORES.names} for row in rows], schema=SCORES)
+        pa.Table.from_pylist([{name: row.get(name) for name in SCORES.names} for row in rows], schema=SCORES)
     )
     points = [
         {"curve": name, "x": float(x), "y": float(y)}

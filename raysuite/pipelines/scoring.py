@@ -23,10 +23,14 @@ from raysuite.archives.listing import Listing, absolute, inside
 from raysuite.archives.routing import Routes
 from raysuite.archives.tables import Columns
 from raysuite.archives.units import Unit
+from raysuite.detection.detector import Detector
+from raysuite.detection.tiled import check_tiles
+from raysuite.engines.runtimes import check as check_engine
 from raysuite.errors import ConfigError, DatasetError, RunError
 from raysuite.locks import owned
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.waves import Counts, score_units
+from raysuite.reporting.archive_page import PAGE, write_archive_page
 from raysuite.reporting.overlays import draw_overlays
 from raysuite.scoring import scan as scans
 from raysuite.scoring.models import Model, find_models
@@ -52,8 +56,10 @@ class Request:
         maps: Kind of maps; empty for none.
         overlays: How many of the worst images are drawn.
         batch_size: Images a pass; None to find out.
+        engine: What computes the forward pass (`raysuite.engines`); ``auto`` to find out.
         unit_size: Most images of a unit of work.
         retry_failed: Read again what could not be read.
+        overlap: Of the tiles that large images are cut into, as a share of a tile; None to resize them.
         address: A Ray cluster's; None starts Ray here.
         worker_logs: Show what workers print.
     """
@@ -67,8 +73,10 @@ class Request:
     maps: str = ""
     overlays: int = 0
     batch_size: int | None = None
+    engine: str = "auto"
     unit_size: int = 256
     retry_failed: bool = False
+    overlap: float | None = None
     address: str | None = None
     worker_logs: bool = False
 
@@ -119,11 +127,15 @@ def score(request: Request, on_event: Listener = lambda _: None) -> dict[str, An
         first = next(todo, None)
         if first is None and (out / scans.MANIFEST).is_file() and _is_as_before(out, counts, request.overlays):
             summary = scans.read_card(out / scans.SUMMARY)
+            if not (out / PAGE).is_file():
+                write_archive_page(out)
         else:
             scans.forget(out)
             if first is not None:
                 routes = Routes(tuple(models), request.patterns)
-                task = Task(out.uri, models, routes, request.maps, request.batch_size)
+                task = Task(
+                    out.uri, models, routes, request.maps, request.batch_size, request.engine, overlap=request.overlap
+                )  # fmt: skip
                 score_units(
                     task,
                     chain([first], todo),
@@ -150,6 +162,11 @@ def _prepared(request: Request) -> tuple[dict[str, Model], Listing, Location, sc
     for pattern, name in request.patterns:
         if name not in models:
             raise ConfigError(f"--route {pattern}={name} names no model: there are {', '.join(models)}")
+    if request.engine != "auto" and request.address is None:
+        check_engine(request.engine)
+    if request.overlap is not None:
+        for model in models.values():
+            check_tiles(Detector.load(model.uri))
     out = Location.of(request.output)
     inputs = tuple(absolute(text) for text in request.inputs)
     if (outer := inside(out, inputs)) is not None:
@@ -158,7 +175,21 @@ def _prepared(request: Request) -> tuple[dict[str, Model], Listing, Location, sc
     listing.check()
     columns = (request.columns.image, request.columns.id, request.columns.category)
     cards = {model.name: {"digest": model.digest, **_promise(model)} for model in models.values()}
-    return models, listing, out, scans.Scan(inputs, cards, request.patterns, columns, request.maps, request.unit_size)
+    scan = scans.Scan(inputs, cards, request.patterns, columns, request.maps, request.unit_size, request.overlap)
+    return models, listing, out, scan
+
+
+def _other_engines(wanted: str, models: dict[str, Any]) -> list[str]:
+    """A sentence for each model that was scored by another engine than the one that was asked for by name."""
+    told = []
+    for name, model in models.items():
+        others = {words: count for words, count in model["engines"].items() if words.partition("/")[0] != wanted}
+        if wanted != "auto" and others:
+            told.append(
+                f"{wanted} was asked for, but {sum(others.values())} images of {name} were scored by "
+                f"{', '.join(others)}: in an earlier call, or as {wanted} failed or was off (--debug says why)"
+            )
+    return told
 
 
 def _promise(model: Model) -> dict[str, Any]:
@@ -200,6 +231,7 @@ def _todo(units: Iterator[Unit], out: Location, counts: Counts, retry_failed: bo
         if same and not retry:
             counts.kept += unit.count
         else:
+            counts.todo += 1
             yield unit, retry
     counts.complete = True
 
@@ -250,11 +282,14 @@ def _finish(
         "superseded": gone,
         "maps": request.maps or None,
     }
+    summary["warnings"] += _other_engines(request.engine, summary["models"])
     if request.overlays:
-        drawn = draw_overlays(out, counted.worst()[: request.overlays], models)
+        drawn = draw_overlays(out, counted.worst()[: request.overlays], models, request.overlap)
         on_event(Event("score", "", counts.listed, counts.listed, f"{drawn} overlays drawn"))
     (out / scans.SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     card = {"format": scans.FORMAT, "images": counts.listed, "units": counts.units, "keys": _mark(counts)}
     card |= {"scored": counted.scored, "failed": counted.failed, "overlays": request.overlays}
     (out / scans.MANIFEST).write_text(json.dumps(card, indent=2) + "\n")
+    # Last, as nothing depends on it.
+    write_archive_page(out)
     return summary

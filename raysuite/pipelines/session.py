@@ -16,6 +16,7 @@ from ray._private import worker
 from ray._private.utils import get_num_cpus
 
 from raysuite.errors import ClusterError
+from raysuite.pipelines.reach import reach
 from raysuite.planning import Node
 
 
@@ -67,6 +68,9 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     if not worker_logs:
         for name in ("ray", "ray.data", "ray.train", "ray.tune"):
             logging.getLogger(name).setLevel(logging.ERROR)
+    if address:
+        # Ray itself tries for 20 seconds, and then logs a screenful.
+        reach(address)
     try:
         ray.init(
             address=address or "local",

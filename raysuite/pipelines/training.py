@@ -10,7 +10,9 @@ import torch
 
 from raysuite import settings
 from raysuite.detection.calibration import calibrate
+from raysuite.metering import Meter
 from raysuite.pipelines.images import good_images
+from raysuite.pipelines.metered import metered_training
 from raysuite.pipelines.progress import Recorder
 from raysuite.runs import Member, Run
 from raysuite.training.distributed import rank
@@ -18,7 +20,7 @@ from raysuite.training.loop import train
 from raysuite.training.progress import Progress
 
 
-def train_member(run: Run, member: Member, device: torch.device, board: Any = None) -> None:
+def train_member(run: Run, member: Member, device: torch.device, board: Any = None, gpus: float = 0.0) -> None:
     """Train one member on this machine, and leave its detector and history in the run folder.
 
     A training that was stopped goes on from its last checkpoint. Of several workers the first does all but the training
@@ -29,10 +31,16 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
         member: Its category, seed and objective.
         device: Where to train.
         board: The actor to tell of the progress, if any.
+        gpus: GPUs, or the share of one, that each worker holds; for the record.
 
     Raises:
         RaysuiteError: There are too few readable images, or the training failed.
     """
+    with metered_training(member, device, gpus) as meter:
+        _train_member(run, member, device, board, meter)
+
+
+def _train_member(run: Run, member: Member, device: torch.device, board: Any, meter: Meter) -> None:
     config = run.config_of(member)
     if rank() == 0:
         member.set_status("training")
@@ -40,6 +48,7 @@ def train_member(run: Run, member: Member, device: torch.device, board: Any = No
     record = Recorder(member, config.training)
 
     def tell(progress: Progress) -> None:
+        meter.look()
         if rank() == 0:
             word = record(progress)
             if board is not None:

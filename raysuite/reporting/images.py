@@ -1,4 +1,4 @@
-"""Pictures for the gallery: coloured anomaly maps, outlined masks, small encoded files, data URIs."""
+"""Pictures for the gallery: coloured anomaly maps, contours of masks, small encoded files, data URIs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _VIRIDIS = (
     "440154 481a6c 472f7d 414487 39568c 31688e 2a788e 23888e 1f988b 22a884 35b779 54c568 7ad151 a5db36 d2e21b fde725"
 )
 _OUTLINE_RGB = (213, 94, 0)
+_DARK_RGBA = (0, 0, 0, 150)
+_MOST_PIXELS_A_SIDE = 2048
 
 
 def _lookup() -> npt.NDArray[np.uint8]:
@@ -72,25 +74,30 @@ def encode_webp(image_HWC: npt.NDArray[np.uint8], max_side: int) -> bytes:
     return sink.getvalue()
 
 
-def outline(image_HWC: npt.NDArray[np.uint8], mask_HW: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Draw the contour of a mask on a copy of the image.
+def outline_layer(mask: bytes | None) -> bytes | None:
+    """The contour of an encoded mask as a transparent picture to lay over others; None if it is no picture, or empty.
 
-    The line runs just outside the mask, so that the defect itself stays visible, and thickens with the image, so that
-    it survives shrinking.
-
-    Args:
-        image_HWC: uint8 of shape (H, W, 3).
-        mask_HW: bool of the same height and width.
-
-    Raises:
-        MetricsError: The shapes do not fit.
+    A bright line within a dark one, so that it stands out on any ground.
     """
-    if image_HWC.shape[:2] != mask_HW.shape or image_HWC.ndim != 3:
-        raise MetricsError(f"a mask of shape {mask_HW.shape} cannot be drawn on an image of shape {image_HWC.shape}")
-    drawn = image_HWC.copy()
+    if mask is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(mask), formats=("WEBP", "PNG", "JPEG")) as picture:
+            if max(picture.size) > _MOST_PIXELS_A_SIDE:
+                return None
+            mask_HW = np.asarray(picture.convert("L")) > 127
+    except (OSError, ValueError):
+        return None
+    if not mask_HW.any():
+        return None
     width = max(1, round(max(mask_HW.shape) / 200))
-    drawn[ndimage.binary_dilation(mask_HW, iterations=width) & ~mask_HW] = _OUTLINE_RGB
-    return drawn
+    inner_HW = ndimage.binary_dilation(mask_HW, iterations=width)
+    layer_HW4 = np.zeros((*mask_HW.shape, 4), dtype=np.uint8)
+    layer_HW4[ndimage.binary_dilation(inner_HW, iterations=width) & ~mask_HW] = _DARK_RGBA
+    layer_HW4[inner_HW & ~mask_HW] = (*_OUTLINE_RGB, 255)
+    sink = io.BytesIO()
+    Image.fromarray(layer_HW4).save(sink, "WEBP", lossless=True, method=4)
+    return sink.getvalue()
 
 
 def data_uri(data: bytes | None) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from PIL import Image
 
 from raysuite.archives.limits import Limits
 from raysuite.archives.reading import opened
-from raysuite.archives.units import BadItemError, Unit
+from raysuite.archives.units import BadItemError
 from raysuite.datasets.decoding import decode_image
+from raysuite.detection.detector import Detector
+from raysuite.detection.tiled import is_larger, score_tiled
 from raysuite.errors import DecodeError, StorageError
 from raysuite.reporting.images import colour_map
 from raysuite.scoring.models import Model
@@ -26,9 +27,12 @@ from raysuite.storage import Location
 FOLDER = "overlays"
 LONGEST_SIDE = 1024
 STRENGTH = 0.65
+TILES = 8
 
 
-def draw_overlays(out: Location, worst: Sequence[Mapping[str, Any]], models: Mapping[str, Model]) -> int:
+def draw_overlays(
+    out: Location, worst: Sequence[Mapping[str, Any]], models: Mapping[str, Model], overlap: float | None = None
+) -> int:
     """Write one picture for each of the worst images into ``overlays``, in place of those that are there.
 
     Colours go from nothing at 0 to the lightest at four times the largest error that good images show.
@@ -37,6 +41,7 @@ def draw_overlays(out: Location, worst: Sequence[Mapping[str, Any]], models: Map
         out: The output folder.
         worst: What `raysuite.scoring.tally.Tally.worst` found.
         models: Detectors by their names.
+        overlap: Of the tiles that large images were cut into; None if they were resized.
 
     Returns:
         How many were drawn; an image that is gone or has changed into none since is left out.
@@ -48,7 +53,7 @@ def draw_overlays(out: Location, worst: Sequence[Mapping[str, Any]], models: Map
             image_HW3 = decode_image(_bytes_of(Location.of(found["part"]), found["row"]))
         except (BadItemError, DecodeError, StorageError):
             continue
-        map_HW = detector_of(models[found["model"]].uri, "cpu").score([image_HW3]).maps[0]
+        map_HW = _map_of(detector_of(models[found["model"]].uri, "cpu"), image_HW3, overlap)
         name = re.sub(r"[^\w.-]+", "_", f"{found['model']}-{found['id'].rpartition('/')[2]}")[-80:]
         (out / FOLDER / f"{rank:04d}-{name}.jpg").write_bytes(_picture(image_HW3, map_HW))
         drawn += 1
@@ -56,14 +61,14 @@ def draw_overlays(out: Location, worst: Sequence[Mapping[str, Any]], models: Map
 
 
 def _bytes_of(part: Location, row: int) -> bytes:
-    unit = unit_of(part)
-    if unit.kind == "rows":
-        group, first, _ = unit.rows
-        one = replace(unit, rows=(group, first + row, first + row + 1))
-    else:
-        one = Unit(unit.kind, unit.source, unit.container, unit.version, unit.place, (unit.items[row],))
-    with opened(one, Limits()) as fetches:
+    with opened(unit_of(part).cut(row, row + 1), Limits()) as fetches:
         return next(iter(fetches)).read()
+
+
+def _map_of(detector: Detector, image_HW3: NDArray[np.uint8], overlap: float | None) -> NDArray[np.float32]:
+    if overlap is None or not is_larger(image_HW3.shape[:2], detector.size):
+        return detector.score([image_HW3]).maps[0]
+    return score_tiled(detector, image_HW3, overlap=overlap, batch_size=TILES, longest=LONGEST_SIDE).map_HW
 
 
 def _picture(image_HW3: NDArray[np.uint8], map_HW: NDArray[np.float32]) -> bytes:

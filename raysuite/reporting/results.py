@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from raysuite import timeline
 from raysuite.config import OBJECTIVES, Config
 from raysuite.errors import RaysuiteError, RunError, StorageError
 from raysuite.reporting.definitions import METRICS
@@ -24,13 +25,19 @@ Floats = npt.NDArray[np.float64]
 COUNTS = ("n_train", "n_good", "n_defect", "n_failed", "n_without_mask", "parameters", "steps", "height", "width")
 """Whole numbers of one evaluated run, as columns of ``metrics.parquet``."""
 
-_FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", "val_score", "train_seconds", "evaluate_seconds")
+VALIDATION = ("val_score", "val_image_auroc", "val_pixel_auroc", "val_pixel_ap", "val_aupro", "val_residual")
+"""Figures on synthetic defects in held-out good images, as columns of ``metrics.parquet``."""
+
+_FLOATS = ("image_auroc_low", "image_auroc_high", "threshold", *VALIDATION, "train_seconds", "evaluate_seconds")
 _HISTORY = ("step", "loss", "kept_loss", "repaired_loss", "extra_loss", "learning_rate", "images_per_second", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One test image. ``score`` and ``anomalous`` are None where the image could not be read (``error`` says why)."""
+    """One test image. ``score`` and ``anomalous`` are None where the image could not be read (``error`` says why).
+
+    ``area`` is the share of the image that its mask marks; None where there is no mask, or none was measured.
+    """
 
     id: str
     defect: str | None
@@ -38,6 +45,7 @@ class Score:
     score: float | None
     anomalous: bool | None
     error: str | None
+    area: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,12 @@ class GalleryItem:
     score: float | None
     threshold: float | None
     pictures: Mapping[str, bytes | None]
+    label: int | None = None
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether the image shows a defect; the kind tells where the label was not written."""
+        return self.kind == "miss" if self.label is None else self.label == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,8 @@ class SeedResult:
         history: Columns of the training history by name, NaN where a value is missing.
         scores: Every test image.
         curves: Curves by name.
-        gallery: Worst misses and false alarms.
+        gallery: Worst misses, worst false alarms and the borderline.
+        spans: Who trained and scored it, where and when, as `raysuite.timeline.spans` reads them.
         problems: Files that are missing or cannot be read, one sentence each.
     """
 
@@ -93,6 +108,7 @@ class SeedResult:
     scores: tuple[Score, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
     gallery: tuple[GalleryItem, ...] = ()
+    spans: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
@@ -190,7 +206,8 @@ def _metric_rows(where: Location) -> list[dict[str, Any]]:
 
 
 def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
-    folder = run.member(str(row["category"]), int(row["seed"]), str(row["objective"])).folder
+    member = run.member(str(row["category"]), int(row["seed"]), str(row["objective"]))
+    folder = member.folder
     done = row["status"] == "done"
     problems: list[str] = []
     history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
@@ -210,6 +227,7 @@ def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
         scores=_scores(scores),
         curves=_curves(curves),
         gallery=_gallery(gallery, int(row["seed"])),
+        spans=tuple(timeline.spans(member)),
         problems=tuple(problems),
     )
 
@@ -226,6 +244,7 @@ def _unevaluated(member: Member) -> SeedResult:
         status="not evaluated" if state in ("done", "") else state,
         reason=reason or "no row in metrics.parquet; run `raysuite evaluate`",
         history=_history(history),
+        spans=tuple(timeline.spans(member)),
         problems=tuple(problems),
     )
 
@@ -296,6 +315,7 @@ def _scores(table: pa.Table | None) -> tuple[Score, ...]:
             score=_number(row["score"]),
             anomalous=row.get("anomalous"),
             error=row.get("error"),
+            area=_number(row.get("area")),
         )
         for row in (table.to_pylist() if table is not None else ())
     )
@@ -318,6 +338,7 @@ def _gallery(table: pa.Table | None, seed: int) -> tuple[GalleryItem, ...]:
             defect=row.get("defect"),
             score=_number(row.get("score")),
             threshold=_number(row.get("threshold")),
+            label=row.get("label"),
             pictures={name: row.get(name) for name in ("image", "reconstruction", "map", "mask")},
         )
         for row in (table.to_pylist() if table is not None else ())

@@ -66,7 +66,7 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """Text in rows and columns under a title; ``best`` has row and column of what is marked, the mean being row -1."""
 
     title: str
@@ -76,7 +76,8 @@ class _Grid:
     best: frozenset[tuple[int, int]] = frozenset()
 
 
-def _grid(summary: Summary) -> _Grid:
+def results_grid(summary: Summary) -> Grid:
+    """The metrics of one objective, a row a category."""
     header = ("Category", *(metric.label for metric in METRICS), *_COUNTS.values())
     rows = []
     for category in summary.categories:
@@ -88,14 +89,15 @@ def _grid(summary: Summary) -> _Grid:
         rows.append((printable(category.category), *cells, *(count(category.counts[name]) for name in _COUNTS)))
     totals = [str(sum(span[1] for c in summary.categories if (span := c.counts[name]) is not None)) for name in _COUNTS]
     means = [mean_std(summary.macro[metric.key]) for metric in METRICS]
-    return _Grid(
+    return Grid(
         f"Objective {summary.objective}", header, tuple(rows), ("Mean over categories", *means, *totals)
     )  # fmt: skip
 
 
-def _comparison_grid(comparison: Comparison) -> _Grid:
+def comparison_grid(comparison: Comparison) -> Grid:
+    """One metric of all objectives, a row a category."""
     lines = {**dict(enumerate(comparison.rows.values())), -1: comparison.mean}
-    return _Grid(
+    return Grid(
         f"{comparison.metric.label} by objective",
         ("Category", *comparison.objectives),
         tuple((printable(name), *map(compared, cells)) for name, cells in comparison.rows.items()),
@@ -125,13 +127,15 @@ def plain_table(summaries: Sequence[Summary]) -> str:
     """
     comparisons = compare(summaries)
     if not comparisons:
-        return "\n".join([*_plain(_grid(summaries[0])), "", *notes(summaries), ""])
-    grids = [*map(_grid, summaries), *map(_comparison_grid, comparisons)]
-    blocks = [line for grid in grids for line in (grid.title, *_plain(grid), "")]
+        return "\n".join([*plain_grid(results_grid(summaries[0])), "", *notes(summaries), ""])
+    grids = [*map(results_grid, summaries), *map(comparison_grid, comparisons)]
+    blocks = [line for grid in grids for line in (grid.title, *plain_grid(grid), "")]
     return "\n".join([*blocks, f"{_BEST} The best of its row.", *notes(summaries), ""])
 
 
-def _plain(grid: _Grid) -> list[str]:
+def plain_grid(grid: Grid) -> list[str]:
+    """Aligned lines of plain text, without the title."""
+
     def marked(row: int, cells: tuple[str, ...]) -> tuple[str, ...]:
         marks = [f" {_BEST}" if (row, at) in grid.best else "  " for at in range(1, len(cells))]
         return (cells[0], *map(str.__add__, cells[1:], marks)) if grid.best else cells
@@ -155,15 +159,16 @@ def rich_table(summaries: Sequence[Summary]) -> Group:
     title = f"{printable(first.name)}: percent, mean ± std over {len(first.seeds)} seeds"
     comparisons = compare(summaries)
     if comparisons:
-        grids = [*map(_grid, summaries), *map(_comparison_grid, comparisons)]
-        drawn = [_rich(grid, grid.title) for grid in grids]
+        grids = [*map(results_grid, summaries), *map(comparison_grid, comparisons)]
+        drawn = [rich_grid(grid, grid.title) for grid in grids]
         drawn[0].title = Text(f"{title}\n{grids[0].title}")
     else:
-        drawn = [_rich(_grid(first), title)]
+        drawn = [rich_grid(results_grid(first), title)]
     return Group(*drawn, Text("\n".join(notes(summaries)), style="dim italic"))
 
 
-def _rich(grid: _Grid, title: str) -> Table:
+def rich_grid(grid: Grid, title: str) -> Table:
+    """The same for a terminal that can draw, with a title of its own."""
     table = Table(title=Text(title))
     for column, name in enumerate(grid.header):
         table.add_column(Text(name), justify="right" if column else "left")
@@ -182,14 +187,14 @@ def markdown_table(summaries: Sequence[Summary]) -> str:
     """Markdown tables with their notes, ending with a newline; with several objectives, the comparison comes first."""
     comparisons = compare(summaries)
     if comparisons:
-        grids = [*map(_comparison_grid, comparisons), *map(_grid, summaries)]
+        grids = [*map(comparison_grid, comparisons), *map(results_grid, summaries)]
         body = [line for grid in grids for line in (f"### {grid.title}", "", *_markdown_lines(grid), "")]
     else:
-        body = [*_markdown_lines(_grid(summaries[0])), ""]
+        body = [*_markdown_lines(results_grid(summaries[0])), ""]
     return "\n".join([*body, *(f"* {_markdown(note)}" for note in notes(summaries)), ""])
 
 
-def _markdown_lines(grid: _Grid) -> list[str]:
+def _markdown_lines(grid: Grid) -> list[str]:
     def bold(row: int, column: int) -> bool:
         return (row, column) in grid.best if grid.best else row == -1
 

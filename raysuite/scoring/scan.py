@@ -26,6 +26,7 @@ class Scan:
         columns: Image, id and category column of tables.
         maps: Kind of maps; empty for none.
         unit_size: Most items of a unit.
+        overlap: Of tiles; None for none.
     """
 
     inputs: tuple[str, ...]
@@ -34,6 +35,7 @@ class Scan:
     columns: tuple[str, str, str]
     maps: str
     unit_size: int
+    overlap: float | None
 
     def as_mapping(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -45,6 +47,7 @@ class Scan:
             "columns": list(self.columns),
             "maps": self.maps,
             "unit_size": self.unit_size,
+            "tile_overlap": self.overlap,
         }
 
 

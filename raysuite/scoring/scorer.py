@@ -10,20 +10,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from raysuite.archives.limits import Limits
-from raysuite.archives.reading import Fetch, opened
+from raysuite.archives.reading import Fetch, opened, unread
 from raysuite.archives.routing import Routes
 from raysuite.archives.units import BadItemError, Item, Unit
 from raysuite.datasets.decoding import TruncatedError, decode_image
 from raysuite.detection.detector import Detector
 from raysuite.detection.preprocessing import to_input
+from raysuite.detection.tiled import is_larger, score_tiled
+from raysuite.engines.choice import Engine
 from raysuite.errors import DecodeError, DetectorError, StorageError
+from raysuite.scoring.counting import counted
 from raysuite.scoring.maps import SCALES, encode_map
 from raysuite.scoring.models import Model
 from raysuite.scoring.parts import SCHEMA, place_of, read_part, write_part
@@ -33,8 +38,12 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 LONGEST_ERROR = 1000
-BATCHES = {"cpu": (4, 8, 16), "cuda": (32, 64, 128, 256)}
-"""Batch sizes that ``auto`` tries: with larger ones nothing is gained."""
+LONGEST_MAP = 1024
+"""Longest side of the map of an image in tiles, in pixels: a unit's rows are held until all of them are there."""
+THREADS_FOR_LARGE = 2
+"""With images in tiles: of twice as many images all pixels may be held."""
+MOST_ENGINES = 32
+"""That a process keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,10 @@ class Task:
         routes: Which of them scores what.
         maps: One of `raysuite.scoring.maps.KINDS`; empty for no maps.
         batch_size: Images a pass; None to find out.
+        engine: One of `raysuite.engines.runtimes.NAMES`, or ``auto`` to find out.
         threads: Threads that read and decode.
         limits: How much an image may ask for.
+        overlap: Of the tiles that images larger than the net's input are cut into; None to resize them.
     """
 
     out: str
@@ -56,17 +67,20 @@ class Task:
     routes: Routes
     maps: str = ""
     batch_size: int | None = None
+    engine: str = "auto"
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
+    overlap: float | None = None
 
 
 @dataclass(slots=True)
 class _Ready:
-    """An item on its way: its row so far, and the net's input if it could be read."""
+    """An item on its way: its row so far, and, if it could be read, the net's input, or all of a large image."""
 
     row: dict[str, Any]
     model: str = ""
     input_CHW: Tensor | None = None
+    large_HW3: NDArray[np.uint8] | None = None
     seconds: float = 0.0
 
 
@@ -76,18 +90,28 @@ def detector_of(uri: str, device: str) -> Detector:
     return Detector.load(uri, device)
 
 
-@lru_cache(maxsize=32)
-def fastest_batch(uri: str, device: str) -> int:
-    """The smallest batch size that is within 5 % of the fastest one, by two passes with each."""
-    detector = detector_of(uri, device)
-    per_image = {}
-    for size in BATCHES[device]:
-        inputs_NCHW = torch.zeros((size, 3, *detector.size), dtype=torch.uint8)
-        for _ in range(2):
-            start = time.perf_counter()
-            detector.scores(detector.error(inputs_NCHW)).cpu()
-            per_image[size] = (time.perf_counter() - start) / size
-    return next(size for size in BATCHES[device] if per_image[size] <= 1.05 * min(per_image.values()))
+_engines: dict[tuple[str, str, str, int | None, int], Engine] = {}
+
+
+def engine_of(name: str, task: Task, device: str, sample_CHW: Tensor) -> Engine:
+    """The forward pass of a detector in this process, chosen when its first image has come.
+
+    Args:
+        name: The model's.
+        task: How.
+        device: Where the net computes.
+        sample_CHW: That image, uint8, of the detector's size.
+
+    Raises:
+        ConfigError: The engine that the task names is not installed here.
+    """
+    uri = task.models[name].uri
+    key = (uri, device, task.engine, task.batch_size, torch.get_num_threads())
+    if key not in _engines:
+        if len(_engines) >= MOST_ENGINES:
+            _engines.pop(next(iter(_engines)))
+        _engines[key] = Engine(detector_of(uri, device), task.engine, task.batch_size, sample_CHW)
+    return _engines[key]
 
 
 def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = False) -> dict[str, Any]:
@@ -102,8 +126,8 @@ def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = Fals
         retry_failed: Score it again if its part has failures.
 
     Returns:
-        ``rows``; ``failed``, those with an error; ``reused``; ``changed``, those whose item was another one before; and
-        ``seconds``.
+        ``rows``; ``failed``, those with an error; ``reused``; ``changed``, those whose item was another one before;
+        ``seconds``; and ``found``, what became of those that were not reused (`raysuite.scoring.counting.counted`).
 
     Raises:
         StorageError: The part cannot be written.
@@ -114,12 +138,37 @@ def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = Fals
     place = place_of(out, unit)
     there = read_part(place)
     if there is not None and there.digest == unit.digest and not (retry_failed and there.failed):
-        return {"rows": there.rows, "failed": there.failed, "reused": there.rows, "changed": 0, "seconds": 0.0}
+        return {
+            "rows": there.rows, "failed": there.failed, "reused": there.rows, "changed": 0, "seconds": 0.0, "found": [],
+        }  # fmt: skip
     known: dict[str, dict[str, Any]] = {}
     changed = 0
     if there is not None:
         known, changed = _unchanged(unit, place)
         changed = 0 if there.digest == unit.digest else changed
+    rows = score_items(unit, task, device, known)
+    part = write_part(out, unit, rows, SCALES.get(task.maps))
+    seconds = time.perf_counter() - start
+    return {
+        "rows": part.rows, "failed": part.failed, "reused": len(known), "changed": changed, "seconds": seconds,
+        "found": counted(row for row in rows if row["uri"] not in known),
+    }  # fmt: skip
+
+
+def score_items(
+    unit: Unit, task: Task, device: str, known: Mapping[str, dict[str, Any]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """The rows of a unit's items, in order; nothing is written.
+
+    Args:
+        unit: What to score.
+        task: How.
+        device: Where the net computes.
+        known: Rows that are taken over, by their URIs.
+
+    Raises:
+        DetectorError: A detector cannot be loaded.
+    """
     rows: list[dict[str, Any]] = []
     waiting: dict[str, list[_Ready]] = {}
 
@@ -128,21 +177,30 @@ def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = Fals
         return _Ready(old) if old is not None else _prepared(fetch, task, device)
 
     with opened(unit, task.limits, frozenset(known)) as fetches:
-        for ready in _mapped(prepare, fetches, task.threads):
+        threads = task.threads if task.overlap is None else min(task.threads, THREADS_FOR_LARGE)
+        for ready in _mapped(prepare, fetches, threads):
             rows.append(ready.row)
+            if ready.large_HW3 is not None and task.overlap is not None:
+                _score_large(ready, ready.large_HW3, task.overlap, task, device)
+                ready.large_HW3 = None
             if ready.input_CHW is None:
                 continue
             batch = waiting.setdefault(ready.model, [])
             batch.append(ready)
-            if len(batch) >= (task.batch_size or fastest_batch(task.models[ready.model].uri, device)):
+            if len(batch) >= engine_of(ready.model, task, device, ready.input_CHW).batch_size:
                 _score(waiting.pop(ready.model), task, device)
     for batch in waiting.values():
         _score(batch, task, device)
-    part = write_part(out, unit, rows, SCALES.get(task.maps))
-    seconds = time.perf_counter() - start
-    return {
-        "rows": part.rows, "failed": part.failed, "reused": len(known), "changed": changed, "seconds": seconds,
-    }  # fmt: skip
+    return rows
+
+
+def failed_rows(unit: Unit, error: str) -> list[dict[str, Any]]:
+    """The rows of items that were not read, all with one error."""
+    items = unread(unit)
+    rows = [_row(item) for item in items]
+    for item, row in zip(items, rows, strict=True):
+        _fail(row, item.error or error.format(id=row["id"]))
+    return rows
 
 
 def _unchanged(unit: Unit, place: Location) -> tuple[dict[str, dict[str, Any]], int]:
@@ -172,9 +230,7 @@ def _stamp(item: Item) -> tuple[int | None, str | None]:
 def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
     start = time.perf_counter()
     item = fetch.item
-    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    row |= {"id": _utf8(item.id), "uri": _utf8(item.uri), "size": item.size, "modified": item.modified}
-    row["scored_at"] = datetime.now(UTC)
+    row = _row(item)
     ready = _Ready(row)
     try:
         row["model"] = ready.model = task.routes.of(item)
@@ -183,7 +239,11 @@ def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
         row["sha256"] = hashlib.sha256(data).hexdigest()
         image_HW3 = decode_image(data)
         row["height"], row["width"] = image_HW3.shape[:2]
-        ready.input_CHW = to_input(image_HW3, detector_of(task.models[ready.model].uri, device).size)
+        size = detector_of(task.models[ready.model].uri, device).size
+        if task.overlap is not None and is_larger(image_HW3.shape[:2], size):
+            ready.large_HW3 = image_HW3
+        else:
+            ready.input_CHW = to_input(image_HW3, size)
     except BadItemError as error:
         _fail(row, str(error))
     except TruncatedError as error:
@@ -201,6 +261,13 @@ def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
     return ready
 
 
+def _row(item: Item) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
+    row |= {"id": _utf8(item.id), "uri": _utf8(item.uri), "size": item.size, "modified": item.modified}
+    row["scored_at"] = datetime.now(UTC)
+    return row
+
+
 def _fail(row: dict[str, Any], error: str) -> None:
     row["error"] = _utf8(error)[:LONGEST_ERROR]
 
@@ -216,7 +283,8 @@ def _score(batch: Sequence[_Ready], task: Task, device: str) -> None:
     start = time.perf_counter()
     try:
         inputs_NCHW = torch.stack([ready.input_CHW for ready in batch if ready.input_CHW is not None])
-        error_NHW = detector.error(inputs_NCHW)
+        engine = engine_of(batch[0].model, task, device, inputs_NCHW[0])
+        error_NHW = engine.error(inputs_NCHW)
         scores_N = detector.scores(error_NHW).cpu().numpy()
         maps = detector.maps(error_NHW).cpu().numpy() if task.maps else None
     except (RuntimeError, DetectorError) as error:
@@ -235,6 +303,8 @@ def _score(batch: Sequence[_Ready], task: Task, device: str) -> None:
         ready.row["score"] = float(scores_N[k])
         ready.row["p_value"] = None if p_values is None else float(p_values[k])
         ready.row["anomalous"] = bool(anomalous[k])
+        ready.row["tiles"] = 1
+        ready.row["engine"] = _engine_words(engine)
         if maps is not None:
             ready.row["map"] = encode_map(maps[k], task.maps)
     share = (time.perf_counter() - start) / len(batch)
@@ -242,6 +312,40 @@ def _score(batch: Sequence[_Ready], task: Task, device: str) -> None:
         ready.row["ms"] = 1000 * (ready.seconds + share)
         # Its pixels are not needed any more, its row is.
         ready.input_CHW = None
+
+
+def _score_large(ready: _Ready, image_HW3: NDArray[np.uint8], overlap: float, task: Task, device: str) -> None:
+    """Fill in the row of one image in tiles: without a p-value, as no held-out image had so many places to be odd."""
+    row, model = ready.row, task.models[ready.model]
+    start = time.perf_counter()
+    try:
+        detector = detector_of(model.uri, device)
+        height, width = detector.size
+        sample_CHW = to_input(image_HW3[:height, :width], detector.size)
+        engine = engine_of(ready.model, task, device, sample_CHW)
+        found = score_tiled(
+            detector,
+            image_HW3,
+            overlap=overlap,
+            batch_size=engine.batch_size,
+            longest=LONGEST_MAP if task.maps else 0,
+            error=engine.error,
+        )
+    except (RuntimeError, MemoryError, DetectorError) as error:
+        _fail(row, f"Failed: {row['id']}: {error}")
+        return
+    if not np.isfinite(found.score):
+        _fail(row, f"NotFinite: the score of {row['id']} is {found.score}")
+        return
+    row["score"], row["tiles"], row["engine"] = found.score, found.tiles, _engine_words(engine)
+    row["anomalous"] = bool(model.decision.anomalous([found.score])[0])
+    if task.maps:
+        row["map"] = encode_map(found.map_HW, task.maps)
+    row["ms"] += 1000 * (time.perf_counter() - start)
+
+
+def _engine_words(engine: Engine) -> str:
+    return f"{engine.name}/{engine.batch_size}"
 
 
 def _mapped(function: Callable[[T], U], values: Iterable[T], threads: int) -> Iterator[U]:

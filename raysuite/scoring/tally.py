@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from raysuite.metrics.conformal import Decision, drift
 from raysuite.scoring.models import Model
+from raysuite.scoring.pace import Pace
 from raysuite.storage import Location
 
-_COLUMNS = ["id", "uri", "score", "p_value", "anomalous", "error", "model", "ms"]
+_COLUMNS = ["id", "uri", "score", "p_value", "anomalous", "error", "model", "ms", "tiles", "engine", "scored_at"]
 EDGES = tuple(round(10 ** (k / 8), 6) for k in range(-24, 25))
 """Of the histogram of scores, in units of the threshold."""
 MOST_ANOMALOUS = 0.5
@@ -34,7 +35,9 @@ class OfModel:
         decision: How it decides.
         scored: Images with a score.
         anomalous: Those called anomalous.
-        ranks: Images by the numerator of their p-values, int64, 0 to n + 1.
+        tiled: Those scored in tiles, which have no p-value.
+        engines: Images by the engine and batch size that scored them.
+        ranks: The others by the numerator of their p-values, int64, 0 to n + 1.
         histogram: Images by score over threshold: below the first of `EDGES`, between them, above the last.
         low: Smallest score.
         high: Largest score.
@@ -43,22 +46,27 @@ class OfModel:
     decision: Decision
     scored: int = 0
     anomalous: int = 0
+    tiled: int = 0
+    engines: Counter[str] = field(default_factory=Counter)
     ranks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(EDGES) + 1, np.int64))
     low: float = math.inf
     high: float = -math.inf
 
-    def add(self, scores: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> None:
+    def add(self, scores: NDArray[np.float64], anomalous: NDArray[np.bool_], tiled: NDArray[np.bool_]) -> None:
         """Count some images."""
         self.scored += len(scores)
         self.anomalous += int(anomalous.sum())
-        counted = np.bincount(self.decision.ranks(scores), minlength=len(self.decision.good_N) + 2)
+        self.tiled += int(tiled.sum())
+        counted = np.bincount(self.decision.ranks(scores[~tiled]), minlength=len(self.decision.good_N) + 2)
         self.ranks = counted if len(self.ranks) == 0 else self.ranks + counted
-        threshold = self.decision.threshold or 1.0
-        place = np.searchsorted(EDGES, scores / threshold, side="right")
-        self.histogram += np.bincount(place, minlength=len(EDGES) + 1)
+        self.histogram += self._binned(scores)
         if len(scores):
             self.low, self.high = min(self.low, float(scores.min())), max(self.high, float(scores.max()))
+
+    def _binned(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        place = np.searchsorted(EDGES, scores / (self.decision.threshold or 1.0), side="right")
+        return np.bincount(place, minlength=len(EDGES) + 1).astype(np.int64)
 
     def as_mapping(self) -> dict[str, Any]:
         """Counts, the promise, and drift."""
@@ -67,6 +75,8 @@ class OfModel:
         return {
             "scored": self.scored,
             "anomalous": self.anomalous,
+            "tiled": self.tiled,
+            "engines": dict(self.engines.most_common()),
             "false_alarm_rate": self.decision.rate,
             "false_alarm_band_95": None if band is None else list(band),
             "smallest_rate": self.decision.smallest_rate,
@@ -76,6 +86,7 @@ class OfModel:
             "score_max": self.high if self.scored else None,
             "histogram_edges": [edge * self.decision.threshold for edge in EDGES],
             "histogram": self.histogram.tolist(),
+            "calibration_histogram": self._binned(self.decision.good_N).tolist(),
             "drift": None if found is None else {**asdict(found), "is_drift": found.is_drift},
         }
 
@@ -89,6 +100,12 @@ class OfModel:
                 f"what looks good to {name} scores {'higher' if found.is_higher else 'lower'} than the good images it "
                 f"was calibrated on (distance {found.distance:.2f}, p = {found.p_value:.1g}): the promised rate of "
                 "false alarms does not hold for other images; calibrate on images like these"
+            )
+        if self.tiled and len(self.decision.good_N):
+            told.append(
+                f"{self.tiled} images were scored in tiles by {name}: the promised rate of false alarms is of images "
+                f"of one tile and does not hold for them, and they have no p-value; a good image of many tiles is "
+                "called anomalous more often"
             )
         if self.scored and self.anomalous > MOST_ANOMALOUS * self.scored:
             told.append(
@@ -107,6 +124,7 @@ class Tally:
         self.errors: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
         self.milliseconds = 0.0
+        self.pace = Pace()
         self._most = worst
         self._worst: list[tuple[float, str, int, dict[str, Any]]] = []
 
@@ -127,11 +145,16 @@ class Tally:
         errors = table["error"].to_pylist()
         names = np.array(table["model"].to_pylist(), dtype=object)
         good = np.array([error is None for error in errors], dtype=bool)
+        at_ms = table["scored_at"].cast(pa.int64()).fill_null(-1).to_numpy()
+        self.pace.add(at_ms[at_ms >= 0], ~good[at_ms >= 0])
         scores = table["score"].to_numpy().astype(np.float64)
         flags = np.array([flag is True for flag in table["anomalous"].to_pylist()], dtype=bool)
+        engines = np.array(table["engine"].to_pylist(), dtype=object)
+        tiled = table["tiles"].fill_null(0).to_numpy() > 1
         for name, model in self.models.items():
             mine = good & (names == name)
-            model.add(scores[mine], flags[mine])
+            model.add(scores[mine], flags[mine], tiled[mine])
+            model.engines.update(engines[mine].tolist())
         for text in (error for error in errors if error is not None):
             self.failed += 1
             kind = text.partition(":")[0]
@@ -178,6 +201,7 @@ class Tally:
                 kind: {"count": count, "examples": self.examples[kind]} for kind, count in self.errors.most_common()
             },
             "ms_per_image": self.milliseconds / self.rows if self.rows else None,
+            "pace": self.pace.as_mapping(),
             "models": {name: model.as_mapping() for name, model in self.models.items()},
             "warnings": self.warnings(),
             "worst": self.worst(),

@@ -29,6 +29,7 @@ from raysuite.errors import ConfigError, TrainingError
 from raysuite.models.autoencoder import Autoencoder
 from raysuite.tuning.families import Families
 from raysuite.tuning.space import Space
+from raysuite.tuning.steering import LEAST_ODDS
 
 BATCH = 16
 
@@ -43,9 +44,6 @@ USUAL_AN_IMAGE = 2
 
 COST_SHARE = 0.03
 """What exams may cost, as a share of the training between them; `images_for` keeps to it."""
-
-LEAST_ODDS = 1e-3
-"""Nearer to 0 or 1 than this no figure counts: that few images cannot tell."""
 
 USUAL_RESIDUAL = 1e-3
 """In squared grey levels of [0, 1]: with this residual the score is that of the separations alone."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 class Reached(NamedTuple):
@@ -63,6 +62,8 @@ def by_mean_rank(standings: Standings) -> list[Ranked]:
     it, cannot be recommended for it. Of equal mean ranks that with fewer missing scores is first, then the one with the
     higher mean score, then the earlier.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415 -- takes most of a second, which the command line has no use for
+
     numbers = sorted({number for of in standings.values() for number, reached in of.items() if reached is not None})
     ranks: dict[str, dict[int, float]] = {}
     for category, of in standings.items():

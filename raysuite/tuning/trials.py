@@ -187,6 +187,11 @@ class TrialRecord:
         return cls(**given)
 
 
+def rows_of(root: Location) -> Location:
+    """Where in the folder of a search the files of its trials lie."""
+    return root / "trials" / "rows"
+
+
 def write_trial(folder: Location, record: TrialRecord) -> None:
     """Write a trial's file into a folder, in place of what it had; atomic, and safe beside other trials' writers.
 
@@ -205,6 +210,12 @@ def read_trial(folder: Location, number: int, category: str) -> TrialRecord | No
     """
     file = _file(folder, number, category)
     return _read(file) if file.is_file() else None
+
+
+def last_written(folder: Location, number: int, category: str) -> float:
+    """When a trial's file was written, seconds since 1970; 0 where the storage does not tell."""
+    file = _file(folder, number, category)
+    return (file.fs.get_file_info(file.path).mtime_ns or 0) / 1e9
 
 
 def read_trials(folder: Location) -> list[TrialRecord]:

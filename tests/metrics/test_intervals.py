@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from raysuite.errors import MetricsError
 from raysuite.metrics import intervals
 from raysuite.metrics.image import image_metrics
-from raysuite.metrics.intervals import Interval, auroc_interval
+from raysuite.metrics.intervals import Interval, auroc_interval, mean_auroc_interval
 
 
 def overlapping(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,3 +69,29 @@ def test_settings_out_of_range_are_refused(wrong):
 
 def test_ties_count_one_half():
     assert auroc_interval([1.0, 1.0, 1.0], [0, 0, 1]) == Interval(0.5, 0.5)
+
+
+def test_the_interval_of_one_category_and_seed_is_that_of_its_auroc():
+    scores, labels = overlapping(40)
+    one = auroc_interval(scores, labels, resamples=4000)
+    mean = mean_auroc_interval([(scores[None], labels)], resamples=4000)
+    assert one is not None
+    assert mean is not None
+    assert (mean.low, mean.high) == (pytest.approx(one.low, abs=0.01), pytest.approx(one.high, abs=0.01))
+
+
+def test_the_mean_of_many_categories_is_surer_than_each():
+    cases = [overlapping(40, seed) for seed in range(9)]
+    mean = mean_auroc_interval([(scores[None], labels) for scores, labels in cases])
+    alone = [auroc_interval(scores, labels) for scores, labels in cases]
+    assert mean is not None
+    width = np.mean([one.high - one.low for one in alone if one is not None])
+    assert mean.high - mean.low == pytest.approx(width / 3, rel=0.15)
+    middle = np.mean([roc_auc_score(labels, scores) for scores, labels in cases])
+    assert mean.low < middle < mean.high
+
+
+def test_a_mean_that_lacks_a_category_has_no_interval():
+    scores, labels = overlapping(10)
+    assert mean_auroc_interval([]) is None
+    assert mean_auroc_interval([(scores[None], labels), (scores[None], np.zeros(20))]) is None

@@ -42,6 +42,11 @@ class Nodes:
         # It ends all nodes when there is nothing more to read.
         self._process.communicate(timeout=60)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that has started all others."""
+        return self._process.pid
+
     def add(self) -> None:
         """Let a node join."""
         self._say("add")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from raysuite.config import Config
-from raysuite.datasets.decoding import decode_image
+from raysuite.datasets.decoding import decode_image, decode_mask
 from raysuite.detection.detector import Detector
 from raysuite.errors import ConfigError, DatasetError, RunError
 from raysuite.locks import Owner
@@ -22,6 +23,7 @@ from raysuite.pipelines.progress import Event
 from raysuite.runs import Run
 from raysuite.settings import preset, with_words
 from raysuite.standing import standings
+from raysuite.timeline import spans
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -63,7 +65,7 @@ def test_run_folder_holds_what_its_contract_says(finished: tuple[Request, list[E
         names = {path.name for path in (root / category / "seed-0").iterdir()}
         assert names == {
             "detector", "history.parquet", "scores.parquet", "curves.parquet", "gallery.parquet", "metrics.json",
-            "status.json", "progress.json",
+            "status.json", "progress.json", "timeline.json",
         }  # fmt: skip
     assert {"config.yaml", "provenance.json", "metrics.parquet", "report.html"} <= {
         path.name for path in root.iterdir()
@@ -118,6 +120,29 @@ def test_image_auroc_is_that_of_the_scores(finished: tuple[Request, list[Event]]
     assert metrics["n_without_mask"] == 1
 
 
+def test_every_try_and_scoring_is_in_a_timeline_with_what_it_took(finished: tuple[Request, list[Event]]) -> None:
+    run = Run.open(finished[0].run)
+    train, score, *_ = spans(run.member("weave", 0))
+    assert (train["stage"], score["stage"]) == ("train", "evaluate")
+    assert train["started"] < train["ended"] <= score["started"] < score["ended"]
+    assert train["node"] == score["node"] == socket.gethostname()
+    assert train["cpus"] >= 1
+    assert train["peak_memory"] > 100e6
+    assert train["reason"] is None
+    tries = spans(run.member("void", 0))
+    assert len(tries) >= 2
+    assert all("0 readable good training images" in one["reason"] and one["ended"] for one in tries)
+
+
+def test_defects_have_the_area_of_their_masks(finished: tuple[Request, list[Event]], data: Path) -> None:
+    rows = pq.read_table(Path(finished[0].run) / "flange" / "seed-0" / "scores.parquet").to_pylist()
+    assert all(row["area"] is None for row in rows if row["label"] == 0)
+    known = [row for row in rows if row["area"] is not None]
+    assert len(known) == sum(row["label"] == 1 for row in rows) - 1  # one has no mask
+    mask = known[0]["id"].replace("/test/", "/ground_truth/").replace(".png", "_mask.png")
+    assert known[0]["area"] == decode_mask((data / mask).read_bytes()).mean()
+
+
 def test_loaded_detector_gives_the_scores_of_the_run(finished: tuple[Request, list[Event]], data: Path) -> None:
     folder = Path(finished[0].run) / "flange" / "seed-0"
     rows = pq.read_table(folder / "scores.parquet").to_pylist()
@@ -154,6 +179,33 @@ def test_lost_evaluation_is_done_again_without_training(finished: tuple[Request,
     }
     assert (folder / "detector" / "weights.safetensors").stat().st_mtime_ns == weights
     assert len(rows) == 3
+
+
+def test_member_that_cannot_be_evaluated_fails_alone_and_says_why(
+    finished: tuple[Request, list[Event]], tmp_path: Path
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished[0].run, root)
+    folders = {name: root / name for name in ("weave", "flange")}
+    # One cannot be loaded where the images are scored; of the other, only the last step before the metrics fails.
+    shutil.copytree(folders["flange"] / "seed-0", folders["flange"] / "seed-1")
+    cut = folders["weave"] / "seed-0" / "detector" / "weights.safetensors"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    card_file = folders["flange"] / "seed-1" / "detector" / "detector.json"
+    card = json.loads(card_file.read_text())
+    del card["provenance"]["validation"]
+    card_file.write_text(json.dumps(card))
+    for done in root.glob("*/seed-*/metrics.json"):
+        done.unlink()
+    events: list[Event] = []
+    rows = {(row["category"], row["seed"]): row for row in evaluate(str(root), None, events.append, worker_logs=False)}
+    assert rows["flange", 0]["status"] == "done"
+    assert rows["flange", 0]["image_auroc"] is not None
+    assert rows["weave", 0]["status"] == rows["flange", 1]["status"] == "failed"
+    assert "weave/seed-0/detector is damaged" in rows["weave", 0]["reason"]
+    assert "validation" in rows["flange", 1]["reason"]
+    assert {event.subject for event in events if event.state == "failed"} == {"weave seed 0", "flange seed 1"}
+    assert {member.state for member in standings(Run.open(str(root)), None) if member.category == "weave"} == {"failed"}
 
 
 def test_further_objectives_join_the_run_and_what_is_done_is_kept(

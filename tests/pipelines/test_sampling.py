@@ -9,8 +9,8 @@ import pytest
 from raysuite.errors import ConfigError
 from raysuite.pipelines.tuning.sampling import Known, Supply, listed, tpe
 from raysuite.pipelines.tuning.search import asha, rungs_of
-from raysuite.pipelines.tuning.trial import steering_score
 from raysuite.tuning.space import Choice, Condition, Dimension, Float, Space
+from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import Rung, TrialRecord
 
 

@@ -1,12 +1,10 @@
-"""The whole pass: every image accounted for, whatever is killed, changed or asked for twice."""
+"""The whole pass: every image accounted for, whatever it is, changes or is asked for twice."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,17 +18,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
-from raysuite.detection.detector import Detector
 from raysuite.errors import ConfigError, RunError
 from raysuite.locks import owned
 from raysuite.pipelines.progress import Event
 from raysuite.pipelines.scoring import Request, score
 from raysuite.storage import Location
+from tests.scoring import zoo
 from tests.scoring.archive import encoded, picture, rows_of, save_detector, write_pictures
+from tests.scoring.test_tiled import even_detector
 
 pytestmark = pytest.mark.ray
-
-SLOW = ["score", "in", "--model", "run/weave", "--output", "out", "--unit-size", "16", "--batch-size", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -60,46 +57,6 @@ def call(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def test_a_killed_driver_loses_and_repeats_nothing(run: Path, tmp_path: Path) -> None:
-    paths = write_pictures(tmp_path / "in", 2400)
-    (tmp_path / "in" / "line-1" / "bad.png").write_bytes(b"")
-    shutil.copytree(run, tmp_path / "run")
-    command = [sys.executable, "-m", "raysuite.cli.main", *SLOW]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "RAY_worker_niceness": "0"}
-    done: dict[str, int] = {}
-    killed = 0
-    for wanted in (5, 40):
-        with (tmp_path / "log").open("wb") as log:
-            driver = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment)
-        try:
-            deadline = time.monotonic() + 200
-            while driver.poll() is None and time.monotonic() < deadline and len(stamps(tmp_path / "out")) < wanted:
-                time.sleep(0.02)
-        finally:
-            driver.send_signal(signal.SIGKILL)
-            killed += driver.wait() == -signal.SIGKILL
-        now = stamps(tmp_path / "out")
-        assert {key: now[key] for key in done} == done, "a finished unit was scored again"
-        done = now
-    assert killed == 2, (tmp_path / "log").read_text()
-    assert not (tmp_path / "out" / "manifest.json").exists()
-    # A worker of the dead driver may finish its unit now; it must have ended before the parts are compared.
-    last = subprocess.run(
-        command, check=False, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert last.returncode == 3, last.stderr
-    assert "2401 images = 2400 scored + 1 failed" in last.stdout
-    now = stamps(tmp_path / "out")
-    assert {key: now[key] for key in done} == done, "a finished unit was scored again"
-    rows = rows_of(tmp_path / "out", ["uri", "score", "error"])
-    assert len(rows) == len({row["uri"] for row in rows}) == 2401
-    detector = Detector.load(run / "weave" / "seed-0" / "detector")
-    by_uri = {row["uri"]: row["score"] for row in rows}
-    for path in paths[::400]:
-        wanted_score = float(detector.score([picture(int(path.stem))]).scores[0])
-        assert by_uri[str(path)] == pytest.approx(wanted_score, rel=1e-5)
-
-
 @pytest.mark.usefixtures("local_ray")
 class TestOnOneRay:
     """What needs no process of its own."""
@@ -118,6 +75,8 @@ class TestOnOneRay:
         assert "Truncated: 1" in result.stderr
         assert len(list((tmp_path / "out" / "overlays").glob("*.jpg"))) == 3
         summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert (tmp_path / "out" / "summary.html").is_file()
+        assert sum(images for _, images, _ in summary["pace"]["bins"]) == summary["rows"]
         assert summary["images"] == summary["rows"] == summary["scored"] + summary["failed"] == 42
         before = stamps(tmp_path / "out")
         again = call(*words, "--overlays", "3", "--maps", "png8", "--json")
@@ -126,6 +85,30 @@ class TestOnOneRay:
         other = call(*words, "--maps", "png16")
         assert other.exit_code == 2
         assert "maps was 'png8' and is now 'png16'" in other.stderr
+
+    def test_a_zoo_of_bad_files_ends_with_a_row_each(self, run: Path, tmp_path: Path) -> None:
+        wanted = zoo.fill(tmp_path / "in")
+        out = tmp_path / "out"
+        result = call("score", tmp_path / "in", "--model", run / "weave", "--output", out, "--engine", "eager")
+        assert result.exit_code == 3, result.output
+        rows = rows_of(out, ["id", "uri", "error"])
+        kinds = {row["id"]: str(row["error"] or zoo.OK).partition(":")[0] for row in rows}
+        assert kinds == wanted
+        assert len(rows) == len(wanted)
+
+    def test_tiles_are_asked_for_and_said(self, tmp_path: Path) -> None:
+        even_detector(tmp_path / "run")
+        write_pictures(tmp_path / "in", 3)
+        (tmp_path / "in" / "large.png").write_bytes(encoded(picture(1, side=150)))
+        words = ["score", tmp_path / "in", "--model", tmp_path / "run" / "cloth", "--output", tmp_path / "out"]
+        words += ["--engine", "eager"]
+        assert "give that too" in call(*words, "--overlap", "0.5").stderr
+        result = call(*words, "--tile", "--overlays", "4", "--json")
+        assert result.exit_code == 0, result.output
+        assert "1 images were scored in tiles by cloth" in result.stderr
+        assert json.loads(result.stdout)["models"]["cloth"]["tiled"] == 1
+        assert {row["tiles"] for row in rows_of(tmp_path / "out")} == {1, 36}
+        assert call(*words).exit_code == 2
 
     def test_changes_of_the_archive_are_followed(self, request_: Request, tmp_path: Path) -> None:
         events: list[Event] = []

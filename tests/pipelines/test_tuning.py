@@ -108,7 +108,8 @@ def test_whatever_happens_to_a_trial_becomes_its_reason_and_the_others_go_on(
     first[5] = {**first[5], "training.weight_decay": 1e38}
     first[6] = {**first[6], "model.depth": 3, "model.dilations": (1, 2, 4, 8)}
     events: list[Event] = []
-    search(folder, brief_of(folder, "weave", timeout=15.0), manner_of(trials=8), first, events.append)
+    manner = manner_of(search="tpe", early_stopping=True, trials=8)
+    search(folder, brief_of(folder, "weave", timeout=15.0), manner, first, events.append)
     rows = {row.number: row for row in read_trials(folder.rows)}
     assert sorted(rows) == list(range(8))
     assert {number: row.state for number, row in rows.items() if 0 < number < 7} == {
@@ -207,6 +208,9 @@ def test_a_search_leaves_rows_settings_to_use_and_a_verdict(finished: tuple[Requ
     assert summary["training_seconds"] > 0
     words = text(summary)
     assert summary["final"]["verdicts"]["image_auroc"]["words"] in words
+    page = (root / "report.html").read_text(encoding="utf-8")
+    assert summary["final"]["verdicts"]["image_auroc"]["words"] in page
+    assert "The search is not over" not in page
     assert "ORACLE" not in words + (root / "summary.md").read_text() + (root / "best.yaml").read_text()
 
 
@@ -242,8 +246,8 @@ def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_ow
     assert len(read_trials(SearchFolder(Run.open(request.run)).rows)) == 4
     assert "model.depth" not in summary["space"]
     assert len(summary["first"]) > 1
-    for name in ("best-weave.yaml", "best-flange.yaml", "summary.md"):
-        assert "ORACLE" in (tmp_path / "oracle" / name).read_text()
+    for name in ("best-weave.yaml", "best-flange.yaml", "summary.md", "report.html"):
+        assert "ORACLE" in (tmp_path / "oracle" / name).read_text(encoding="utf-8")
     assert text(summary).startswith("ORACLE")
 
 

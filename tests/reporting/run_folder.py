@@ -15,6 +15,10 @@ from raysuite.datasets.entries import Source
 from raysuite.reporting.images import colour_map, encode_webp
 from raysuite.runs import Member, Run
 from raysuite.storage import Location
+from raysuite.timeline import write_span
+
+BEGAN = 1_767_225_600.0
+"""When the first training of the fake run began: the first second of 2026."""
 
 METRIC_TYPES = {
     "category": pa.string(),
@@ -28,7 +32,9 @@ METRIC_TYPES = {
     "image_auroc_low": pa.float64(),
     "image_auroc_high": pa.float64(),
     "threshold": pa.float64(),
-    "val_score": pa.float64(),
+    **dict.fromkeys(
+        ("val_score", "val_image_auroc", "val_pixel_auroc", "val_pixel_ap", "val_aupro", "val_residual"), pa.float64()
+    ),
     **dict.fromkeys(("n_train", "n_good", "n_defect", "n_failed", "n_without_mask"), pa.int32()),
     "parameters": pa.int64(),
     **dict.fromkeys(("steps", "height", "width"), pa.int32()),
@@ -94,6 +100,7 @@ def _write_member(member: Member, category: FakeCategory, gallery: int, side: in
     category = replace(category, separation=category.separation / (1 + handicap))
     rng = np.random.default_rng([seed, len(category.name), ord(category.name[0]), *[handicap] * (handicap > 0)])
     row: dict[str, object] = {"category": category.name, "seed": seed, "objective": member.objective, "status": "done"}
+    _write_spans(member, category)
     if category.failed:
         reason = "the loss is no longer a number after step 40: lower the learning rate"
         (folder / "status.json").write_text(json.dumps({"state": "failed", "reason": reason}))
@@ -106,11 +113,11 @@ def _write_member(member: Member, category: FakeCategory, gallery: int, side: in
     if category.hostile_id:
         # The worst miss, so that the name is in the gallery as well as in the charts.
         ids[int(np.argmin(np.where(labels == 1, scores, np.inf)))] = category.hostile_id
-    _write_scores(folder, ids, labels, scores, threshold)
+    areas = [[0.0004, 0.002, 0.02][i % 3] if y and category.masks else None for i, y in enumerate(labels)]
+    _write_scores(folder, ids, labels, scores, threshold, areas)
     _write_history(folder, rng)
     _write_curves(folder, labels, scores, category)
     _write_gallery(folder, ids, labels, scores, threshold, category=category, rng=rng, limit=gallery, side=side)
-    (folder / "metrics.json").write_text("{}")
     (folder / "status.json").write_text(json.dumps({"state": "done", "reason": None}))
 
     auroc = float(roc_auc_score(labels, scores))
@@ -123,6 +130,8 @@ def _write_member(member: Member, category: FakeCategory, gallery: int, side: in
         "image_auroc_high": min(1.0, auroc + 0.03),
         "threshold": threshold,
         "val_score": 0.9 - 0.01 * seed,
+        **dict.fromkeys(("val_image_auroc", "val_pixel_auroc", "val_pixel_ap", "val_aupro"), 0.93 - 0.01 * seed),
+        "val_residual": 0.0021,
         "n_train": 200,
         "n_good": category.n_good,
         "n_defect": category.n_defect,
@@ -144,10 +153,31 @@ def _write_member(member: Member, category: FakeCategory, gallery: int, side: in
             "pixel_f1_max": 0.35 + 0.4 * ease + jitter,
             "aupro": 0.6 + 0.35 * ease + jitter,
         }
+    (folder / "metrics.json").write_text(json.dumps(row))
     return row
 
 
-def _write_scores(folder: Location, ids: list[str], labels: np.ndarray, scores: np.ndarray, threshold: float) -> None:
+def _write_spans(member: Member, category: FakeCategory) -> None:
+    """A try, on one of two nodes, and the scoring a minute after it."""
+    began = BEGAN + 10 * (sum(category.name.encode()) % 60) + 300 * member.seed
+    measured = {"workers": 1, "cpus": 4, "gpus": 1.0, "peak_memory": 1_400_000_000, "own_peak": True}
+    node = f"node-{member.seed % 2}"
+    reason = "the loss is no longer a number" if category.failed else None
+    span = {"stage": "train", "node": node, "started": began, "ended": began + 61.5, "reason": reason, **measured}
+    write_span(member, {**span, "peak_gpu_memory": 900_000_000, "processor_joules": None, "gpu_joules": 9000.0})
+    if not category.failed:
+        scored = {"stage": "evaluate", "node": node, "started": began + 120, "ended": began + 130}
+        write_span(member, {**scored, "busy_seconds": 8.0})
+
+
+def _write_scores(
+    folder: Location,
+    ids: list[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    areas: list[float | None],
+) -> None:
     n = len(ids)
     table = pa.table(
         {
@@ -159,6 +189,7 @@ def _write_scores(folder: Location, ids: list[str], labels: np.ndarray, scores: 
             "error": [None] * n + ["DecodeError: broken.png ends after 12 bytes"],
             "height": pa.array([64] * n + [None], pa.int32()),
             "width": pa.array([64] * n + [None], pa.int32()),
+            "area": pa.array([*areas, None], pa.float64()),
         }
     )
     (folder / "scores.parquet").write_table(table)
@@ -215,14 +246,20 @@ def _write_gallery(
 ) -> None:
     misses = [i for i in np.argsort(scores) if labels[i] == 1 and scores[i] <= threshold][:limit]
     alarms = [i for i in np.argsort(-scores) if labels[i] == 0 and scores[i] > threshold][:limit]
+    near = [i for i in np.argsort(np.abs(np.log(scores / threshold))) if i not in {*misses, *alarms}][:limit]
+    kinds = {
+        **dict.fromkeys(misses, "miss"),
+        **dict.fromkeys(alarms, "false_alarm"),
+        **dict.fromkeys(near, "borderline"),
+    }
     rows = []
-    for i in [*misses, *alarms]:
+    for i, kind in kinds.items():
         pictures = make_pictures(rng, side, defective=bool(labels[i]))
         if not (category.masks and labels[i]):
             pictures["mask"] = None
         rows.append(
             {
-                "kind": "miss" if labels[i] else "false_alarm",
+                "kind": kind,
                 "id": ids[i],
                 "defect": "hole" if labels[i] else "good",
                 "label": int(labels[i]),

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from raysuite.reporting import figures
+from raysuite.reporting import figures, histograms
 from raysuite.reporting.definitions import PRO_LIMIT
 from raysuite.reporting.results import Curve, Score, SeedResult, load_results
 from raysuite.reporting.summary import summarise
+from raysuite.reporting.thresholds import confusion
 
 KINDS = {kind.key: kind for kind in figures.CURVES}
 
@@ -33,7 +34,7 @@ def test_what_is_not_defined_is_not_drawn(small_run):
     results = load_results(small_run)
     assert figures.curve_figure(results.of("leather"), KINDS["pro"]) is None
     assert figures.curve_figure(results.of("toothbrush"), KINDS["image_roc"]) is None
-    assert figures.score_figure(results.of("toothbrush")) is None
+    assert histograms.score_figure(results.of("toothbrush")) is None
     assert figures.training_figure(results.of("toothbrush")) is None
 
 
@@ -49,7 +50,7 @@ def test_thinning_moves_no_point_and_stays_within_a_line_width():
 
 def test_histograms_count_every_scored_image(small_run):
     run = load_results(small_run).of("screw")[0]
-    figure = figures.score_figure([run])
+    figure = histograms.score_figure([run])
     by_name = {t.name: t for t in figure.data if t.mode == "lines"}
     assert sum(by_name["good"].y) == 12
     assert sum(by_name["defect"].y) == 20
@@ -68,14 +69,14 @@ def test_histograms_count_every_scored_image(small_run):
     ids=["one", "all alike", "negative", "far apart", "one label"],
 )
 def test_odd_scores_are_still_drawn(run):
-    figure = figures.score_figure([run])
+    figure = histograms.score_figure([run])
     drawn = sum(sum(t.y) for t in figure.data if t.fill == "tozeroy")
     assert drawn == sum(score.score is not None and score.label is not None for score in run.scores)
 
 
 def test_many_images_keep_their_extremes_in_the_strip():
     run = scored(*((float(i + 1), 0) for i in range(5000)))
-    strip = next(t for t in figures.score_figure([run]).data if t.mode == "markers")
+    strip = next(t for t in histograms.score_figure([run]).data if t.mode == "markers")
     assert len(strip.x) == 400
     assert (strip.x[0], strip.x[-1]) == (1.0, 5000.0)
 
@@ -99,3 +100,21 @@ def test_overview_ranks_by_image_auroc_and_skips_failed_categories(small_run):
     axis = figures.overview_figure(summary).layout.yaxis
     assert set(axis.ticktext) == {"carpet", "leather", "screw"}
     assert axis.ticktext[-1] == "screw"
+
+
+def test_a_curve_of_images_marks_where_the_detector_stands(small_run):
+    runs = load_results(small_run).of("screw")
+    for key in ("image_roc", "image_pr"):
+        marks = [t for t in figures.curve_figure(runs, KINDS[key]).data if t.mode == "markers"]
+        assert [mark.name for mark in marks] == ["seed 0 at its threshold", "seed 1 at its threshold"]
+    counts = confusion(runs[0])
+    roc = next(t for t in figures.curve_figure(runs, KINDS["image_roc"]).data if t.mode == "markers")
+    assert (roc.x[0], roc.y[0]) == pytest.approx((counts.false_alarm_rate, counts.recall), abs=1e-4)
+    assert not [t for t in figures.curve_figure(runs, KINDS["pixel_roc"]).data if t.mode == "markers"]
+
+
+def test_learning_rate_and_speed_have_a_line_a_seed(small_run):
+    results = load_results(small_run)
+    figure = figures.rate_figure(results.of("carpet"))
+    assert [trace.xaxis for trace in figure.data] == ["x", "x", "x2", "x2"]
+    assert figures.rate_figure(results.of("toothbrush")) is None

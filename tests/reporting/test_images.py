@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from raysuite.errors import MetricsError
-from raysuite.reporting.images import colour_map, data_uri, encode_webp, outline
+from raysuite.reporting.images import colour_map, data_uri, encode_webp, outline_layer
 
 
 def test_colours_get_lighter_with_the_value():
@@ -38,15 +38,21 @@ def test_large_pictures_shrink_and_small_ones_stay():
     assert Image.open(io.BytesIO(encode_webp(wide_HWC[..., 0], 200))).size == (200, 50)
 
 
-def test_outline_runs_outside_the_mask_and_leaves_the_input():
-    image_HWC = np.full((40, 40, 3), 7, np.uint8)
-    mask_HW = np.zeros((40, 40), bool)
-    mask_HW[10:20, 10:20] = True
-    drawn = outline(image_HWC, mask_HW)
-    changed = (drawn != image_HWC).any(axis=2)
-    assert changed.sum() == 40
-    assert not (changed & mask_HW).any()
-    assert (image_HWC == 7).all()
+def test_the_contour_runs_outside_the_mask_and_everything_else_is_transparent():
+    mask_HW = np.zeros((40, 40), np.uint8)
+    mask_HW[10:20, 10:20] = 255
+    layer_HW4 = np.asarray(Image.open(io.BytesIO(outline_layer(encode_webp(mask_HW, 40)))))
+    drawn_HW = layer_HW4[..., 3] > 0
+    assert drawn_HW.shape == (40, 40)
+    assert not drawn_HW[11:19, 11:19].any()
+    assert drawn_HW[9, 10:20].all()
+    assert not drawn_HW[:6].any()
+    assert not drawn_HW[25:].any()
+
+
+@pytest.mark.parametrize("mask", [None, b"", b"<svg/>", encode_webp(np.zeros((8, 8), np.uint8), 8)])
+def test_there_is_no_contour_of_what_is_no_mask_or_an_empty_one(mask):
+    assert outline_layer(mask) is None
 
 
 def test_wrong_shapes_and_types_are_refused():
@@ -54,8 +60,6 @@ def test_wrong_shapes_and_types_are_refused():
         colour_map(np.zeros((2, 3, 3)), 0, 1)
     with pytest.raises(MetricsError, match="float64"):
         encode_webp(np.zeros((4, 4, 3)), 8)
-    with pytest.raises(MetricsError, match=r"\(4, 5\)"):
-        outline(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), bool))
 
 
 @pytest.mark.parametrize(("kind", "name"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])

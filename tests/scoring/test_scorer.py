@@ -21,7 +21,7 @@ from raysuite.errors import ConfigError, DetectorError
 from raysuite.scoring.maps import KINDS, SCALES, decode_map, encode_map
 from raysuite.scoring.models import find_models
 from raysuite.scoring.parts import all_parts, place_of, unit_of
-from raysuite.scoring.scorer import Task, fastest_batch, score_unit
+from raysuite.scoring.scorer import Task, engine_of, score_unit
 from raysuite.scoring.tally import Tally
 from raysuite.storage import Location
 from tests.scoring.archive import encoded, picture, rows_of, save_detector, write_pictures
@@ -189,7 +189,10 @@ def test_maps_are_read_back_within_their_scale(kind: str) -> None:
 
 
 def test_auto_takes_a_batch_size_from_a_short_list(run: Path) -> None:
-    assert fastest_batch(str(run / "weave" / "seed-0" / "detector"), "cpu") in {4, 8, 16}
+    sample_CHW = torch.from_numpy(picture(1)).permute(2, 0, 1)
+    engine = engine_of("weave", task(run, run / "out", batch_size=None, engine="eager"), "cpu", sample_CHW)
+    assert engine.batch_size in {4, 8, 16}
+    assert engine.name == "eager"
 
 
 def test_models_are_found_by_category_seed_and_run(run: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
 from raysuite.storage import Location
+from raysuite.tuning.trials import rows_of
 
 FORMAT_VERSION = 1
 
@@ -28,7 +29,7 @@ class SearchFolder:
     @property
     def rows(self) -> Location:
         """A file a trial and category (`raysuite.tuning.trials`)."""
-        return self.run.root / "trials" / "rows"
+        return rows_of(self.run.root)
 
     def work(self, number: int, category: str) -> Location:
         """Checkpoint and history of a trial's training."""
@@ -83,6 +84,10 @@ class SearchFolder:
         if told:
             raise ConfigError(f"{self.run.root} has another search: {'; '.join(told)}. Take another --run folder")
         return noted
+
+    def note_plan(self, card: Mapping[str, Any]) -> None:
+        """Note what the last command asked for, for whoever looks at the folder: it decides about nothing."""
+        (self.run.root / "plan.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
     def spent(self) -> float:
         """Seconds that were spent on searching so far, over all commands."""

@@ -1,4 +1,4 @@
-"""The whole of ``raysuite tune``: shard → search → retrain → verdict. Each step does only what is missing."""
+"""The whole of ``raysuite tune``: shard → search → retrain → verdict → report. Each step does only what is missing."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from raysuite.pipelines.tuning.plan import Plan, Request, jobs_of, plan_of, rung
 from raysuite.pipelines.tuning.search import Manner, search
 from raysuite.pipelines.tuning.trial import Brief
 from raysuite.reporting.search import markdown
+from raysuite.reporting.search_page import write_search_report
 from raysuite.runs import Run
 from raysuite.storage import Location
 from raysuite.tuning.families import rotated
@@ -67,6 +68,9 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
         if planned.lack is not None:
             planner_for(jobs_of(request), 1, request.gpu_share)  # asks a cluster that grows whether it ever could
         planned = replace(planned, first=tuple(folder.claim(_card(request, planned), planned.first)))
+        # With time alone to end it there is no number of trials that anybody means to reach.
+        asked = planned.trials if request.trials or request.time_budget is None else None
+        folder.note_plan({**planned.as_mapping(), "trials_each": asked, "time_budget": request.time_budget})
         manifest = shard(listings, run.shards, on_event)
         data = {
             "fingerprint": manifest.fingerprint, "data_sets": manifest.data_sets, "categories": manifest.categories
@@ -141,6 +145,8 @@ def _conclude(
     (root / "summary.json").write_text(text + "\n")
     summary: dict[str, Any] = json.loads(text)
     (root / "summary.md").write_text(markdown(summary))
+    write_search_report(root)
+    on_event(Event("report", "", 1, 1, str(root / "report.html"), "done"))
     return summary
 
 

@@ -12,10 +12,11 @@ from raysuite import settings
 from raysuite.config import Config
 from raysuite.errors import RunError
 from raysuite.pipelines.tuning.judging import FIGURES
-from raysuite.pipelines.tuning.trial import Brief, steering_score
+from raysuite.pipelines.tuning.trial import Brief
 from raysuite.tuning.importance import importances
 from raysuite.tuning.pareto import pareto_front
 from raysuite.tuning.ranking import best_of_each, by_mean_rank
+from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import TrialRecord, standings
 from raysuite.tuning.verdict import rank_correlation, verdict
 

@@ -18,11 +18,13 @@ import ray.tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from raysuite.errors import ClusterError
+from raysuite.pipelines.exported_tuning import SearchExported, outcome_of
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.sampling import Known, Supply, Values, listed, tpe
-from raysuite.pipelines.tuning.trial import Brief, run_trial, steering_score
+from raysuite.pipelines.tuning.trial import Brief, run_trial
 from raysuite.planning import Need
+from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import State, TrialRecord, read_trial, read_trials, write_trial
 
 NOTE_SECONDS = 5.0
@@ -81,9 +83,12 @@ def search(
     _finish_what_is_done(folder, brief)
     budget = manner.time_budget
     records = _own(folder, brief)
-    known = [_known(number, rows, brief) for number, rows in sorted(_by_number(records).items())]
+    rows_of = _by_number(records)
+    known = [_known(number, rows, brief) for number, rows in sorted(rows_of.items())]
     supply = Supply(brief.space, first, known, manner.trials, brief.seed)
-    watch = _Watch(folder, brief, manner, on_event, sum(one.is_over for one in known))
+    over = [one.number for one in known if one.is_over]
+    exported = SearchExported(brief.categories, manner.trials, rows_of, over)
+    watch = _Watch(folder, brief, manner, on_event, len(over), exported)
     points = listed(supply, manner.search, manner.trials) if manner.search != "tpe" else []
     count = len(points) if manner.search != "tpe" else len(supply.unfinished) + supply.new
     if count == 0 or (budget is not None and budget <= 0):
@@ -116,7 +121,8 @@ def search(
         with _quiet():
             tuner.fit()
     except ray.tune.TuneError as error:
-        raise ClusterError(f"Ray Tune ended: {str(error).strip().splitlines()[0]}") from error
+        # A traceback in words: what was raised comes last.
+        raise ClusterError(f"Ray Tune ended: {str(error).strip().splitlines()[-1][:300]}") from error
     finally:
         watch.note()
     folder.notes.delete_dir()
@@ -207,8 +213,17 @@ def _known(number: int, rows: Sequence[TrialRecord], brief: Brief) -> Known:
 class _Watch(ray.tune.Callback):
     """The driver's eyes: closes the rows of trials that are over, and tells how they go."""
 
-    def __init__(self, folder: SearchFolder, brief: Brief, manner: Manner, on_event: Listener, over: int) -> None:
+    def __init__(
+        self,
+        folder: SearchFolder,
+        brief: Brief,
+        manner: Manner,
+        on_event: Listener,
+        over: int,
+        exported: SearchExported,
+    ) -> None:
         self._folder, self._brief, self._manner, self._on_event, self._over = folder, brief, manner, on_event, over
+        self._exported = exported
         self._since: dict[str, float] = {}
         self._started = self._noted = time.monotonic()
         self._spent = folder.spent()
@@ -220,7 +235,9 @@ class _Watch(ray.tune.Callback):
     def note(self) -> None:
         """Write down the time that was spent."""
         self._noted = time.monotonic()
-        self._folder.set_spent(self._spent + self._noted - self._started)
+        spent = self._spent + self._noted - self._started
+        self._folder.set_spent(spent)
+        self._exported.spent(spent)
 
     def on_step_end(self, **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
         if time.monotonic() - self._noted > NOTE_SECONDS:
@@ -228,10 +245,12 @@ class _Watch(ray.tune.Callback):
 
     def on_trial_start(self, *, trial: Any, **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
         self._since[trial.trial_id] = time.monotonic()
+        self._exported.began(trial.config["trial"]["number"])
 
     def on_trial_result(self, *, trial: Any, result: Mapping[str, Any], **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
         self._since[trial.trial_id] = time.monotonic()
         if "score" in result:
+            self._exported.reached(trial.config["trial"]["number"], result["steps"])
             text = f"score {100 * result['score']:.1f} after {result['steps']} steps"
             self._tell(trial, result["steps"], text, "running")
 
@@ -273,12 +292,13 @@ class _Watch(ray.tune.Callback):
     def _close(self, trial: Any, reason: str | None) -> None:
         """A trial is over: settle its rows, and tell how it went."""
         rows = self._settle(trial, reason)
+        self._exported.over(trial.config["trial"]["number"], rows)
         if not rows:
             return
         self._over += 1
-        bad = next((row for row in rows if row.state in {"failed", "invalid"}), None)
-        words = bad or next((row for row in rows if row.state == "stopped"), rows[0])
-        score = f", score {100 * words.score:.1f}" if words.score is not None and bad is None else ""
+        words = outcome_of(rows)
+        bad = words.state in {"failed", "invalid"}
+        score = f", score {100 * words.score:.1f}" if words.score is not None and not bad else ""
         text = f"{words.state}: {words.reason}" if words.reason else words.state
         self._tell(trial, words.steps, text + score, "failed" if bad else "done")
 

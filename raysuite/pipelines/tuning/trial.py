@@ -14,7 +14,7 @@ import os
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -28,7 +28,6 @@ import torch
 
 from raysuite import settings
 from raysuite.config import Config
-from raysuite.detection.selection import log_odds
 from raysuite.errors import ConfigError, RaysuiteError, TrainingError
 from raysuite.memory import first_line
 from raysuite.models.autoencoder import Autoencoder
@@ -40,8 +39,9 @@ from raysuite.training.loop import Trained, train
 from raysuite.training.progress import Progress
 from raysuite.training.sources import Resident
 from raysuite.tuning.families import rotated
-from raysuite.tuning.objective import LEAST_ODDS, Exam, common_stride, images_for
+from raysuite.tuning.objective import Exam, common_stride, images_for
 from raysuite.tuning.space import Space
+from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import Rung, State, TrialRecord, read_trial, write_trial
 
 PASSES = 5
@@ -87,16 +87,6 @@ class Brief:
             )
             for category in self.categories
         ]  # fmt: skip
-
-
-def steering_score(scores: Iterable[float]) -> float:
-    """The score that steers a search over several categories: the mean of the log odds, in (0, 1) again.
-
-    That one category is harder than another is the same for all trials, and so it makes no difference between them.
-    What wins in the end is decided by ranks (`raysuite.tuning.ranking`).
-    """
-    odds = statistics.fmean(log_odds(score, LEAST_ODDS) for score in scores)
-    return 1 / (1 + math.exp(-odds))
 
 
 def run_trial(config: Mapping[str, Any], brief: Brief) -> None:

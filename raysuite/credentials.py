@@ -1,0 +1,18 @@
+"""Credentials that a URI carries: found, so that they are refused, and concealed, so that no file repeats them."""
+
+from __future__ import annotations
+
+import re
+
+_USER = re.compile(r"://[^/?#\s]*@")
+_OPTION = re.compile(r"(?i)([?&](?:access_key|secret_key|session_token|sig|signature|token|password)=)[^&\s'\"]*")
+
+
+def reveals(text: str) -> bool:
+    """Whether a text has a URI with a user and password before its host, or with a key among its options."""
+    return bool(_USER.search(text) or _OPTION.search(text))
+
+
+def concealed(text: str) -> str:
+    """The text with three stars in place of every credential that `reveals` sees."""
+    return _OPTION.sub(r"\1***", _USER.sub("://***@", text))

@@ -1,0 +1,1 @@
+"""Sending raysuite's commands to a cluster as jobs: specs, identity, shipping, following, fetching."""

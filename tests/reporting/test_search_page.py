@@ -1,0 +1,187 @@
+"""The page of a search: the verdict first, figures that are those of the trials, and names that stay text."""
+
+import json
+import re
+
+import pytest
+
+from raysuite.errors import RunError
+from raysuite.reporting.search_page import MOST_ROWS, render_search_report, write_search_report
+from raysuite.storage import Location
+from raysuite.tuning.standing import standing
+from raysuite.tuning.trials import read_trials, rows_of
+
+from .markup import Page
+from .search_folder import write_search_folder
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'\n缺陷"
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    return write_search_folder(Location.of(tmp_path_factory.mktemp("searches") / "over"))
+
+
+@pytest.fixture(scope="module")
+def page(search: Location) -> Page:
+    return Page(render_search_report(search))
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    root = write_search_folder(Location.of(tmp_path_factory.mktemp("searches") / "open"), is_over=False)
+    return Page(render_search_report(root))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    root = write_search_folder(
+        Location.of(tmp_path_factory.mktemp("searches") / "oracle"),
+        (HOSTILE, "plain"), oracle=True, reason=HOSTILE, node=HOSTILE,
+    )  # fmt: skip
+    return Page(render_search_report(root))
+
+
+def figure_of(page: Page, name: str) -> dict[str, object]:
+    """Figures stand in the page in the order of their places."""
+    ids = [a["id"] for tag, a in page.tags if tag == "div" and a.get("class") == "plot"]
+    return page.figures()[ids.index(name)]
+
+
+def test_the_document_is_whole_and_loads_nothing(page):
+    assert page.unbalanced == []
+    assert page.still_open == []
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
+        for name in {"src", "href"} & attributes.keys():
+            assert attributes[name].startswith(("data:image/", "#")), (tag, name)
+
+
+def test_the_verdict_comes_first_with_its_interval(page, search):
+    summary = json.loads((search / "summary.json").read_text())
+    words = summary["final"]["verdicts"]["image_auroc"]["words"]
+    opening = page.visible[: page.visible.index("Best settings")]
+    assert f"of the winner against the default: {words}" in opening
+    assert "1 trial came to nothing" in opening
+    assert page.row("image AUROC")[1] == "+5.0"
+    assert "not over" not in page.visible
+    assert "oracle" not in page.visible.lower()
+
+
+def test_figures_of_the_page_are_those_of_the_trials(page, search):
+    trials = {trial.number: trial for trial in standing_of(search)}
+    history = figure_of(page, "figure-0-history")
+    shown = {
+        number: score
+        for trace in history["data"] if trace["mode"] == "markers" and trace["name"] != "came to nothing"
+        for number, score in zip(trace["x"], trace["y"], strict=True)
+    }  # fmt: skip
+    assert shown == {
+        number: pytest.approx(100 * trial.score, abs=0.001)
+        for number, trial in trials.items() if trial.score is not None
+    }  # fmt: skip
+    assert len(shown) == 23
+    for name in ("rungs", "parallel", "importance", "latency_ms", "parameters", "0-image_auroc"):
+        assert figure_of(page, f"figure-0-{name}")["data"]
+    best = next(trial for trial in trials.values() if page.row(str(trial.number))[3] == max_score(trials))
+    assert page.row(str(best.number))[3] == f"{100 * best.score:.1f}"
+
+
+def standing_of(search):
+    from raysuite.runs import Run
+
+    (group,) = standing(Run.open(search.uri)).groups
+    return group.trials
+
+
+def max_score(trials):
+    return f"{100 * max(t.score for t in trials.values() if t.score is not None and t.steps == 900):.1f}"
+
+
+def test_all_is_readable_without_scripts(page, search):
+    for record in read_trials(rows_of(search)):
+        assert any(row[0] == str(record.number) and record.state in row for row in page.rows)
+    reasons = next(row for row in page.rows if "the loss is no longer a number" in row)
+    assert reasons[:3] == ["2", "weave", "failed"]
+    changed = {row[0] for row in page.rows if len(row) == 3}
+    assert "training.learning_rate" in changed
+    places = [a for tag, a in page.tags if tag == "div" and a.get("class") == "plot"]
+    assert all(place["aria-label"] for place in places)
+    assert not re.search(r"\b(nan|NaN|None|null|undefined)\b", page.visible)
+
+
+def test_a_search_that_is_not_over_says_so_and_shows_what_there_is(unfinished):
+    assert "The search is not over. The best so far is trial" in unfinished.visible
+    assert "Nobody works on it; the same command goes on." in unfinished.visible
+    assert "1 interrupted" in unfinished.visible
+    assert "winner against the default" not in unfinished.visible
+    assert "figure-0-history" in {a.get("id") for _, a in unfinished.tags}
+
+
+def test_a_search_that_went_on_keeps_no_verdict_of_an_earlier_end(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"))
+    before = json.loads((root / "summary.json").read_text())
+    (root / "summary.json").write_text(json.dumps({**before, "trained_steps": before["trained_steps"] - 100}))
+    visible = Page(render_search_report(root)).visible
+    assert "The search is not over." in visible
+    assert "of an earlier end" in visible
+    assert "winner against the default" not in visible
+
+
+def test_an_oracle_is_marked_everywhere(hostile):
+    assert hostile.visible.count("ORACLE: trials were chosen with the labels of the test images.") == 1
+    for heading in ("Best settings (oracle)", "Best score (oracle)", "Score (oracle), %"):
+        assert heading in hostile.visible
+    for figure in hostile.figures():
+        titles = [axis.get("title", {}).get("text", "") for axis in figure["layout"].values() if isinstance(axis, dict)]
+        assert not any(title.startswith("Score, ") for title in titles)
+
+
+def test_hostile_names_stay_text(hostile):
+    assert hostile.unbalanced == []
+    running = [text for attributes, text in hostile.scripts if attributes.get("type") != "application/json"]
+    assert len(running) == 2
+    assert not any("alert(" in text for text in running)
+    assert not any(name.startswith("on") for _, attributes in hostile.tags for name in attributes)
+    assert " ".join(HOSTILE.split()) in hostile.visible
+    ticks = figure_of(hostile, "figure-timeline")["layout"]["yaxis"]["ticktext"]
+    assert any("&lt;img" in tick for tick in ticks)
+    assert not any("<" in tick for tick in ticks)
+
+
+def test_searches_of_single_categories_have_a_panel_each(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"), ("weave", "knit"), per_category=True)
+    page = Page(render_search_report(root))
+    assert [a["data-panel"] for _, a in page.tags if "data-panel" in a] == ["0", "1"]
+    assert "best-knit.yaml" in page.visible
+    assert "best-weave.yaml" in page.visible
+
+
+def test_an_empty_search_still_has_a_page(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"), trials=1, is_over=False)
+    rows_of(root).delete_dir()
+    visible = Page(render_search_report(root)).visible
+    assert "No trial has begun." in visible
+    assert "1 pending" in visible
+
+
+def test_a_page_weighs_little_more_than_plotly_and_is_written_the_same_again(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"), trials=MOST_ROWS // 4)
+    target = write_search_report(root)
+    first = target.read_bytes()
+    assert len(first) - max(len(text) for _, text in Page(first.decode()).scripts) < 1_000_000
+    write_search_report(root)
+    assert target.read_bytes() == first
+
+
+def test_what_is_no_search_or_damaged_is_told(tmp_path):
+    with pytest.raises(RunError, match=r"no search\.json"):
+        render_search_report(Location.of(tmp_path))
+    root = write_search_folder(Location.of(tmp_path / "search"), trials=4)
+    (root / "test.parquet").write_bytes(b"rubbish")
+    assert "test.parquet cannot be read" in Page(render_search_report(root)).visible
+    (root / "search.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        render_search_report(root)
