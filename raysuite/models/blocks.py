@@ -18,6 +18,27 @@ GROUP_SIZE = 8
 ELU_GAIN = 1.245
 
 
+# torch 2.14's own convolutions for bfloat16 on x86 take so many input channels at once.
+CPU_CHANNELS = 16
+
+
+class DilatedConv(nn.Conv2d):
+    """A dilated convolution whose gradients can be trusted.
+
+    Under autocast to bfloat16 on the CPU, torch 2.14 (oneDNN, AVX-512) gives wrong gradients of the weights, no numbers
+    at all, or a crash, on maps wider than 28 cells, unless all channels go into each output and their number is a
+    multiple of `CPU_CHANNELS`. All others compute in float32 there.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 -- torch's name
+        """(N, C, H, W) float → (N, outputs, H, W) float."""
+        doubtful = self.groups > 1 or self.in_channels % CPU_CHANNELS > 0
+        if doubtful and input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+        return super().forward(input)
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """What all layers of a net share (`raysuite.config.ModelConfig` has the meanings).
@@ -50,7 +71,7 @@ class Style:
         """
         bare = self.norm == "none"
         reach = dilation * (kernel // 2)
-        conv = nn.Conv2d(
+        conv = (DilatedConv if dilation > 1 else nn.Conv2d)(
             inputs, outputs, kernel, padding=reach, dilation=dilation, groups=groups, bias=bare,
             padding_mode=self.padding if reach else "zeros",
         )  # fmt: skip

@@ -47,6 +47,28 @@ def test_any_combination_works_and_learns_at_the_smallest_image_it_allows(config
         assert net.eval()(images_NCHW[:1]).isfinite().all()
 
 
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("width", [6, 8, 11])
+@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+def test_gradients_in_bfloat16_are_those_of_float32(width, separable, padding):
+    """Wide maps, as torch's convolutions in bfloat16 are others there."""
+    config = ModelConfig(
+        widths=(width, 2 * width), stem=1, blocks=2, branch_width=width, dilations=(1, 2, 8), separable=separable,
+        padding=padding,
+    )  # fmt: skip
+    net = build(config, seed=0).to(memory_format=torch.channels_last).train()
+    images_NCHW = torch.rand(4, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+    found = []
+    for half in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            repaired_NCHW = net(images_NCHW.contiguous(memory_format=torch.channels_last))
+        (repaired_NCHW - images_NCHW).square().mean().backward()
+        found.append({name: one.grad.clone() for name, one in net.named_parameters()})
+    for name, exact in found[0].items():
+        assert (found[1][name] - exact).norm() <= 0.2 * exact.norm() + 1e-6, name
+
+
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(MODELS, st.booleans())
 def test_any_combination_runs_in_bfloat16_and_channels_last(config, training):
