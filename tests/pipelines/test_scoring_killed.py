@@ -46,21 +46,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(nodes: Nodes, model: Path, source: Path, out: Path) -> list[object]:
-    words = [
-        "score",
-        source,
-        "--model",
-        model,
-        "--output",
-        out,
-        "--unit-size",
-        "8",
-        "--batch-size",
-        "4",
-        "--engine",
-        "eager",
-    ]
-    return [*words, "--address", nodes.address]
+    return [
+        "score", source, "--model", model, "--output", out, "--unit-size", "8", "--batch-size", "4",
+        "--engine", "eager", "--address", nodes.address,
+    ]  # fmt: skip
 
 
 def parts(out: Path) -> dict[str, int]:
@@ -78,7 +67,7 @@ def stat_of(pid: int | str) -> tuple[str, int]:
 
 
 def kill_a_worker(nodes: Nodes, chance: random.Random) -> bool:
-    """Kill one of the processes that the cluster has at work."""
+    """Kill one of the processes that the cluster has at work, but none of Ray's own."""
     at_work = []
     for folder in Path("/proc").iterdir():
         try:
@@ -86,7 +75,9 @@ def kill_a_worker(nodes: Nodes, chance: random.Random) -> bool:
         except OSError:
             continue
         parents, pid = [], int(folder.name) if folder.name.isdigit() else 0
-        while name.startswith(b"ray::") and b"IDLE" not in name and pid > 1:
+        if not name.startswith(b"ray::") or b"IDLE" in name or b"Agent" in name:
+            continue
+        while pid > 1:
             pid = stat_of(pid)[1]
             parents.append(pid)
         if nodes.pid in parents:
