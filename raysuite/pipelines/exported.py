@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.util.metrics import Counter, Gauge
 
+from raysuite.pipelines.lasting import Lasting
 from raysuite.standing import STATES
 
 TAGS = ("category", "seed", "objective")
@@ -20,11 +21,12 @@ def as_tag(value: object) -> str:
     return str(value).encode("ascii", "backslashreplace").decode()
 
 
-class Exported:
-    """The metrics of one fleet, to be made once, in the process that hears of all trainings."""
+class Exported(Lasting):
+    """The metrics of one fleet, to be made once, in the process that hears of all trainings; they last to its end."""
 
     def __init__(self, batch_size: int) -> None:
         """``batch_size`` is that of all trainings."""
+        super().__init__()
         self._batch_size = batch_size
         self._gauges = {
             "step": Gauge("raysuite_training_step", "Steps done.", TAGS),
@@ -49,7 +51,7 @@ class Exported:
         tags = self._tags(names)
         for key, gauge in self._gauges.items():
             if (value := word.get(key)) is not None:
-                gauge.set(float(value), tags)
+                self.set(gauge, float(value), tags)
         who, step = tuple(tags.values()), int(word["step"])
         # After a stop it goes on from an earlier step: images that are seen again are seen, and cost what they cost.
         new = step - self._steps.get(who, 0)
@@ -66,7 +68,7 @@ class Exported:
             again: It will be tried again, for whatever reason.
         """
         tags = self._tags(names)
-        self._gauges["images_per_second"].set(0.0, tags)
+        self.set(self._gauges["images_per_second"], 0.0, tags)
         if failed:
             self._failures.inc(1, tags)
         if again:
@@ -75,7 +77,7 @@ class Exported:
     def states(self, counts: Mapping[str, int]) -> None:
         """How many trainings are in which state; those left out are none."""
         for state in STATES:
-            self._states.set(counts.get(state, 0), {"state": state})
+            self.set(self._states, counts.get(state, 0), {"state": state})
 
     def _tags(self, names: Mapping[str, Any]) -> dict[str, str]:
         return {name: as_tag(names[name]) for name in TAGS}

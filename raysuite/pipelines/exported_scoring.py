@@ -11,13 +11,15 @@ from typing import Any
 from ray.util.metrics import Counter, Gauge
 
 from raysuite.pipelines.exported import as_tag
+from raysuite.pipelines.lasting import Lasting
 
 
-class ScoringExported:
-    """The metrics of one archive, to be made once, in the driver, when it is connected to Ray."""
+class ScoringExported(Lasting):
+    """The metrics of one archive, to be made once, in the driver, when it is connected to Ray; they last to its end."""
 
     def __init__(self) -> None:
         """Nothing is exported before the first word."""
+        super().__init__()
         self._scored = Counter("raysuite_scored_images", "Images that were scored.", ("model",))
         self._bytes = Counter("raysuite_scored_bytes", "Sizes of the files of these images.", ("model",))
         self._failures = Counter("raysuite_scoring_failures", "Images that got no score.", ("kind",))
@@ -49,9 +51,9 @@ class ScoringExported:
             seconds_left: None if it cannot be said.
         """
         for state, count in states.items():
-            self._images.set(count, {"state": state})
-        self._units.set(units_left)
+            self.set(self._images, count, {"state": state})
+        self.set(self._units, units_left, {})
         if images_per_second is not None:
-            self._rate.set(images_per_second)
+            self.set(self._rate, images_per_second, {})
         if seconds_left is not None:
-            self._seconds_left.set(seconds_left)
+            self.set(self._seconds_left, seconds_left, {})

@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from ray.util.metrics import Counter, Gauge
 
 from raysuite.pipelines.exported import as_tag
+from raysuite.pipelines.lasting import Lasting
 from raysuite.tuning.trials import STATES, TrialRecord
 
 ALL = "all"
 """The tag ``search`` of a search that has several categories; else it is the category."""
 
 
-class SearchExported:
-    """The metrics of one search, to be made once, in the driver, when it is connected to Ray."""
+class SearchExported(Lasting):
+    """The metrics of one search, to be made once, in the driver, when it is connected to Ray; they last to its end."""
 
     def __init__(
         self, categories: Sequence[str], trials: int, known: Mapping[int, Sequence[TrialRecord]], over: Sequence[int]
@@ -31,6 +32,7 @@ class SearchExported:
             known: Trial's number → its rows.
             over: Numbers of those that will not go on.
         """
+        super().__init__()
         self._tags = {"search": as_tag(categories[0]) if len(categories) == 1 else ALL}
         self._categories, self._trials = len(categories), trials
         self._state = Gauge("raysuite_trials", "Trials in each state.", ("search", "state"))
@@ -69,18 +71,18 @@ class SearchExported:
                 key = (as_tag(row.category), rung.steps)
                 if rung.score is not None and rung.score > self._bests.get(key, -1.0):
                     self._bests[key] = rung.score
-                    self._best.set(rung.score, {"category": key[0], "steps": str(rung.steps)})
+                    self.set(self._best, rung.score, {"category": key[0], "steps": str(rung.steps)})
         self._count()
 
     def spent(self, seconds: float) -> None:
         """So much time has been spent in all."""
-        self._seconds.set(seconds, self._tags)
+        self.set(self._seconds, seconds, self._tags)
 
     def _count(self) -> None:
         counts = Counting(self._states.values())
         for state in STATES:
-            self._state.set(counts[state], {**self._tags, "state": state})
-        self._state.set(max(0, self._trials - counts.total()), {**self._tags, "state": "pending"})
+            self.set(self._state, counts[state], {**self._tags, "state": state})
+        self.set(self._state, max(0, self._trials - counts.total()), {**self._tags, "state": "pending"})
 
 
 def outcome_of(rows: Sequence[TrialRecord]) -> TrialRecord:

@@ -128,7 +128,7 @@ class Fleet:
     def work(self) -> list[Member]:
         """Do all; returns the members that failed."""
         try:
-            with Room() as room:
+            with Room() as room, self._exported:
                 return self._work(room)
         except ray.exceptions.RayError as error:
             raise ClusterError(
@@ -157,7 +157,7 @@ class Fleet:
             self._patient_until = None
             time.sleep(POLL_SECONDS)
             self._listen()
-        # Metrics outlive the fleet: the driver goes on to evaluate.
+        # The last state is exported too.
         self._counted_at = -math.inf
         self._count()
         for lane in list(self._lanes):
@@ -256,11 +256,14 @@ class Fleet:
         """A training has ended, well or not."""
         job, steps = self._planner.end(member.key), self._run.config.training.steps
         if reason is None:
+            said = words.get(member.key, {})
+            if said:
+                # It may have been quicker than the last look at it.
+                self._exported.training(member.names, said)
             self._exported.ended(member.names, failed=False, again=False)
-            seconds = words.get(member.key, {}).get("seconds", 0.0)
             self._on_event(
                 Event(
-                    "train", member.title, steps, steps, f"trained in {seconds:.0f} s", "done",
+                    "train", member.title, steps, steps, f"trained in {said.get('seconds', 0.0):.0f} s", "done",
                     standing_of(member, steps, None),
                 )
             )  # fmt: skip

@@ -103,7 +103,7 @@ def score_units(
     Raises:
         RaysuiteError: A part cannot be written, a detector cannot be loaded, or the inputs cannot be listed any more.
     """
-    with ray_session(address, worker_logs=worker_logs) as resources:
+    with ray_session(address, worker_logs=worker_logs) as resources, ScoringExported() as exported:
         if resources.get("GPU", 0) >= 1 and task.engine in EXTRAS:
             raise ConfigError(
                 f"--engine {task.engine} computes on CPUs, and there are GPUs: take auto, eager or compiled"
@@ -112,13 +112,10 @@ def score_units(
         head = next(todo)
         threads = max(1, cpus // gpus - 1) if gpus else 1 if is_local(head[0]) else THREADS_FOR_REMOTE
         task = replace(task, threads=threads)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.max_errored_blocks = MOST_LOST
         if not worker_logs:
             # It logs a traceback for each worker that dies; the listener is told in a line.
             logging.getLogger("ray.data._internal.execution.streaming_executor_state").setLevel(logging.CRITICAL)
-        told, pace, exported = 0.0, _Pace(counts.kept), ScoringExported()
+        told, pace = 0.0, _Pace(counts.kept)
 
         def take(count: int) -> list[tuple[Unit, bool]]:
             return list(islice(todo, count))
@@ -233,6 +230,9 @@ def _scored(wave: list[tuple[Unit, bool]], task: Task, gpus: int, cpus: int) -> 
         )
     else:
         made = dataset.map_batches(_on_cpu(task), batch_size=1, batch_format="pyarrow", num_cpus=1, max_retries=0)
+    # Of this pass alone: elsewhere a block that is lost must be an error.
+    made.context.enable_progress_bars = False
+    made.context.max_errored_blocks = MOST_LOST
     yield from made.iter_rows()
 
 

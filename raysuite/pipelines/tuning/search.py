@@ -118,7 +118,7 @@ def search(
     )
     folder.notes.delete_dir()
     try:
-        with _quiet():
+        with exported, _quiet():
             tuner.fit()
     except ray.tune.TuneError as error:
         # A traceback in words: what was raised comes last.
