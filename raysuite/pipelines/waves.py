@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ import pyarrow as pa
 import ray
 import ray.data
 import torch
+from ray.util.annotations import RayDeprecationWarning
 
 from raysuite.archives.listing import is_local
 from raysuite.archives.units import Unit
@@ -216,20 +218,18 @@ def _scored(wave: list[tuple[Unit, bool]], task: Task, gpus: int, cpus: int) -> 
     # A GPU's actor has its next units waiting.
     tasks = len(rows) if gpus else max(-(-len(rows) // UNITS_A_TASK), min(len(rows), TASKS_A_CPU * cpus))
     dataset = ray.data.from_items(rows, override_num_blocks=tasks)
-    if gpus:
-        # Fixed: a pool that grows by the object store's budget was seen to stay at half of the GPUs.
-        pool = ray.data.ActorPoolStrategy(size=min(gpus, len(rows)))
-        made = dataset.map_batches(
-            GpuScorer,
-            fn_constructor_args=(task,),
-            batch_size=1,
-            batch_format="pyarrow",
-            num_gpus=1,
-            compute=pool,
-            max_task_retries=0,
-        )
-    else:
-        made = dataset.map_batches(_on_cpu(task), batch_size=1, batch_format="pyarrow", num_cpus=1, max_retries=0)
+    common: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
+    with warnings.catch_warnings():
+        # There is no other way yet to say how often a task is tried; Ray's version is pinned.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        if gpus:
+            # Fixed: a pool that grows by the object store's budget was seen to stay at half of the GPUs.
+            pool = ray.data.ActorPoolStrategy(size=min(gpus, len(rows)))
+            made = dataset.map_batches(
+                GpuScorer, fn_constructor_args=(task,), num_gpus=1, compute=pool, max_task_retries=0, **common
+            )
+        else:
+            made = dataset.map_batches(_on_cpu(task), num_cpus=1, max_retries=0, **common)
     # Of this pass alone: elsewhere a block that is lost must be an error.
     made.context.enable_progress_bars = False
     made.context.max_errored_blocks = MOST_LOST

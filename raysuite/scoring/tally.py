@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raysuite.metrics.conformal import Decision, drift
@@ -142,38 +143,37 @@ class Tally:
         table = part.read_table(_COLUMNS)
         self.rows += len(table)
         self.milliseconds += float(np.nansum(table["ms"].to_numpy()))
-        errors = table["error"].to_pylist()
-        names = np.array(table["model"].to_pylist(), dtype=object)
-        good = np.array([error is None for error in errors], dtype=bool)
+        good = table["error"].is_null().to_numpy()
         at_ms = table["scored_at"].cast(pa.int64()).fill_null(-1).to_numpy()
         self.pace.add(at_ms[at_ms >= 0], ~good[at_ms >= 0])
         scores = table["score"].to_numpy().astype(np.float64)
-        flags = np.array([flag is True for flag in table["anomalous"].to_pylist()], dtype=bool)
-        engines = np.array(table["engine"].to_pylist(), dtype=object)
+        flags = table["anomalous"].fill_null(False).to_numpy()
         tiled = table["tiles"].fill_null(0).to_numpy() > 1
+        thresholds = np.ones(len(table))
         for name, model in self.models.items():
-            mine = good & (names == name)
+            of_model = pc.equal(table["model"], name).fill_null(False).to_numpy()
+            mine = good & of_model
             model.add(scores[mine], flags[mine], tiled[mine])
-            model.engines.update(engines[mine].tolist())
-        for text in (error for error in errors if error is not None):
+            for found in pc.value_counts(table["engine"].filter(pa.array(mine))).to_pylist():
+                model.engines[found["values"]] += found["counts"]
+            thresholds[of_model] = model.decision.threshold
+        for text in table["error"].drop_null().to_pylist():
             self.failed += 1
             kind = text.partition(":")[0]
             if kind in self.errors or len(self.errors) < KINDS:
                 self.errors[kind] += 1
                 if len(shown := self.examples.setdefault(kind, [])) < EXAMPLES:
                     shown.append(text)
-        self._keep_worst(table, names, scores, good, part)
-
-    def _keep_worst(
-        self, table: pa.Table, names: NDArray[Any], scores: NDArray[np.float64], good: NDArray[np.bool_], part: Location
-    ) -> None:
-        """Worst by score over threshold, so that detectors compare."""
-        if self._most == 0 or not good.any():
-            return
-        thresholds = np.array([self.models[n].decision.threshold if n in self.models else 1.0 for n in names])
         excess = np.where(good, scores / np.where(thresholds > 0, thresholds, 1.0), -np.inf)
-        for row in np.argsort(-excess)[: self._most]:
-            if not good[row]:
+        self._keep_worst(table, excess, part)
+
+    def _keep_worst(self, table: pa.Table, excess: NDArray[np.float64], part: Location) -> None:
+        """Worst by score over threshold, so that detectors compare."""
+        if self._most == 0 or len(excess) == 0:
+            return
+        worst = np.argpartition(-excess, min(self._most, len(excess)) - 1)[: self._most]
+        for row in worst[np.argsort(-excess[worst])]:
+            if excess[row] == -np.inf:
                 break
             if len(self._worst) == self._most and excess[row] <= self._worst[0][0]:
                 break
