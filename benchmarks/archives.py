@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -130,7 +131,8 @@ def of_all_kinds(out: Path, run: Path, data: Path) -> None:
     }  # fmt: skip
     print("| category | kind | images | failed | images/s | to the folder |\n| :-- | :-- | --: | --: | --: | --: |")
     for category in sorted(folder.name for folder in data.iterdir() if (run / folder.name).is_dir()):
-        files = sorted(path for path in (data / category).rglob("*") if path.suffix.lower() in IMAGES)
+        folders = [data / category / split for split in ("train", "test")]
+        files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
         place = out / category
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
@@ -140,11 +142,11 @@ def of_all_kinds(out: Path, run: Path, data: Path) -> None:
                 zipped.write(path, path.relative_to(data).as_posix())
         rows = [{"id": path.relative_to(data).as_posix(), "image": path.read_bytes()} for path in files]
         pq.write_table(pa.Table.from_pylist(rows), place / "all.parquet", row_group_size=64)
-        with bucket(environment, files, data) as uri:
+        with bucket(category, environment, files, data) as uri:
             first = 0.0
-            sources = {"folder": data / category, **{kind: place / f"all.{kind}" for kind in ("tar", "zip", "parquet")}}
-            for kind, source in {**sources, "S3": uri}.items():
-                words = [source, "--model", run / category, "--output", place / f"out-{kind}", "--engine", "eager"]
+            sources = {kind: [place / f"all.{kind}"] for kind in ("tar", "zip", "parquet")}
+            for kind, source in {"folder": folders, **sources, "S3": [uri]}.items():
+                words = [*source, "--model", run / category, "--output", place / f"out-{kind}", "--engine", "eager"]
                 done, _, _ = scored([*words, "--unit-size", "32"], environment)
                 speed = done["this_time"]["scored"] / done["this_time"]["seconds"]  # type: ignore[index]
                 first = first or speed
@@ -153,19 +155,20 @@ def of_all_kinds(out: Path, run: Path, data: Path) -> None:
 
 
 @contextmanager
-def bucket(environment: dict[str, str], files: Sequence[Path], data: Path) -> Iterator[str]:
+def bucket(name: str, environment: dict[str, str], files: Sequence[Path], data: Path) -> Iterator[str]:
     """The URI of a bucket on a local server that holds the files."""
-    server = ThreadedMotoServer("127.0.0.1", 0)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         os.environ.update(environment)
         address = f"127.0.0.1:{server.get_host_and_port()[1]}"
         s3 = S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True)
-        s3.create_dir("archive")
+        s3.create_dir(f"archive-{name}")
         for path in files:
-            with s3.open_output_stream(f"archive/{path.relative_to(data).as_posix()}") as sink:
+            with s3.open_output_stream(f"archive-{name}/{path.relative_to(data).as_posix()}") as sink:
                 sink.write(path.read_bytes())
-        yield f"s3://archive?scheme=http&endpoint_override={address}"
+        yield f"s3://archive-{name}?scheme=http&endpoint_override={address}"
     finally:
         server.stop()
 

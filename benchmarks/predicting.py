@@ -50,12 +50,23 @@ def wrapped(detector: Detector) -> Any:
     return Wrapped().eval()
 
 
-def predicted(folder: Path, detector: Detector, batch: int | None) -> float:
+def own(name: str, folder: Path) -> Any:
+    """A net of anomalib, ``Draem`` or ``Ganomaly``, with random weights, which do not change its speed.
+
+    Any ``folder`` will do for the textures that training would take, and that would be downloaded.
+    """
+    from anomalib import models  # noqa: PLC0415
+
+    words = {"dtd_dir": folder} if name == "Draem" else {}
+    return getattr(models, name)(post_processor=False, evaluator=False, visualizer=False, **words).eval()
+
+
+def predicted(folder: Path, model: Any, batch: int | None) -> float:
     """Images a second of `Engine.predict` on a folder, on all threads.
 
     Args:
-        folder: Of images of the detector's size.
-        detector: On the CPU.
+        folder: Of images.
+        model: A model of anomalib.
         batch: Images of a batch of a loader of ours; None for anomalib's own way from a path, which has batches of one.
     """
     from anomalib.data import PredictDataset  # noqa: PLC0415
@@ -71,7 +82,7 @@ def predicted(folder: Path, detector: Detector, batch: int | None) -> float:
         if batch is not None:
             words = {"dataloaders": DataLoader(dataset, batch, collate_fn=dataset.collate_fn)}
         start = time.perf_counter()
-        found = engine.predict(wrapped(detector), **words)
+        found = engine.predict(model, **words)
         seconds = time.perf_counter() - start
     assert sum(len(batch.pred_score) for batch in found) == len(dataset)
     return len(dataset) / seconds

@@ -6,7 +6,8 @@ Draws an archive of photographs of the built-in benchmark, trains nothing (the n
 and measures in one run, all on all CPUs that Ray has: the forward pass alone on ready tensors, by each engine that is
 installed, with one process of many threads and with one process a CPU, whichever is faster; decoding alone; a loop of
 `Detector.score`; and the command's own pass with Ray, from its first news to the last image's, so that the start of Ray
-is told apart. If anomalib is installed, its own prediction with the same net is beside it. Rates are images a second.
+is told apart. If anomalib is installed, its own prediction with the same net is beside it, and that of two of its own
+nets. Rates are images a second.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.predicting import predicted
+from benchmarks.predicting import own, predicted, wrapped
 from raysuite.config import Config
 from raysuite.datasets.decoding import decode_image
 from raysuite.datasets.procedural import write_benchmark
@@ -177,8 +178,10 @@ def main() -> None:
             for path in sorted((folder / "archive").rglob("*.png"))[: words.anomalib_images]:
                 (few / path.name).write_bytes(path.read_bytes())
             torch.set_num_threads(cpus)
-            rates["anomalib, from a path"] = predicted(few, detector, None)
-            rates["anomalib, batches of 8"] = predicted(few, detector, 8)
+            rates["anomalib, from a path"] = predicted(few, wrapped(detector), None)
+            rates["anomalib, batches of 8"] = predicted(few, wrapped(detector), 8)
+            for name in ("Draem", "Ganomaly"):
+                rates[f"anomalib's {name}"] = predicted(few, own(name, few), None)
         start = time.perf_counter()
         again = score(request)
         rerun = time.perf_counter() - start
