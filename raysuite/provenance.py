@@ -28,6 +28,7 @@ def record(
     data: Mapping[str, Any],
     seeds: Sequence[int],
     objectives: Sequence[str],
+    oracle: bool = False,
 ) -> None:
     """Write ``provenance.json``, adding this command to those that the run folder has seen before.
 
@@ -37,6 +38,7 @@ def record(
         data: Fingerprint and counts of the data set.
         seeds: Seeds asked for.
         objectives: Kinds of objective asked for.
+        oracle: Whether the settings were chosen with the labels of the test images; once said, it stands.
     """
     file = root / "provenance.json"
     before = json.loads(file.read_text()) if file.is_file() else {}
@@ -53,6 +55,7 @@ def record(
         "seeds": sorted({*before.get("seeds", []), *seeds}),
         "objectives": sorted({*before.get("objectives", []), *objectives}),
         "commands": [*before.get("commands", []), command],
+        **({"oracle": True} if oracle or before.get("oracle") else {}),
     }
     file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 

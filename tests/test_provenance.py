@@ -29,6 +29,13 @@ def test_commands_and_seeds_accumulate(tmp_path):
     assert card["data"] == {"fingerprint": "b"}
 
 
+def test_what_an_oracle_chose_stays_so_whatever_is_done_with_it_later(tmp_path):
+    root = Location.of(tmp_path)
+    for oracle in (False, True, False):
+        provenance.record(root, arguments=["train"], data={}, seeds=[0], objectives=[], oracle=oracle)
+        assert read(tmp_path).get("oracle", False) is (oracle or len(read(tmp_path)["commands"]) > 1)
+
+
 def test_credentials_in_a_uri_are_not_repeated(tmp_path):
     words = ["train", "s3://KEY:word@bucket/parts?scheme=http&secret_key=hidden&region=x", "me@example.org"]
     provenance.record(Location.of(tmp_path), arguments=words, data={}, seeds=[0], objectives=[])

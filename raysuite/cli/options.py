@@ -16,6 +16,7 @@ from raysuite.storage import Location
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 3650 * _UNITS["d"]
 LAYOUT_NAMES = ("auto", "mvtec", "visa", "btad", "folder")
 
 
@@ -54,6 +55,8 @@ class Duration(click.ParamType[float]):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
         if not re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", str(value)) or seconds <= 0:
             self.fail(f"{value!r} is no time; write 90s, 45m, 8h, 7d or 1h30m", param, ctx)
+        if seconds > _LONGEST:
+            self.fail(f"{value} is longer than ten years", param, ctx)
         return seconds
 
 

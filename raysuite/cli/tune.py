@@ -55,10 +55,10 @@ from raysuite.settings import with_words
 @click.option(
     "--minimise",
     type=click.Choice(("latency", "parameters")),
-    help="Search for what is good and small in this, and not for the best score alone.",
+    help="Let TPE search for this too, so that the front of trials that none beats in both is well filled.",
 )
 @click.option(
-    "--trials", type=click.IntRange(min=1), metavar="N", help="How many.  [default: 30, no limit with --time-budget]"
+    "--trials", type=click.IntRange(min=1), metavar="N", help="How many.  [default: 30, or 1000 with --time-budget]"
 )
 @click.option("--time-budget", type=Duration(), metavar="TIME", help="For the search alone: 45m, 8h, 7d.")
 @click.option(
@@ -135,18 +135,25 @@ def _plan_words(plan: Any) -> str:
     each = str(card["trials_each"]) + (f" in each of {searches} searches" if searches > 1 else "")
     nets = sum(map(len, card["searches"])) // searches
     more = f", on {nets} categories each" if nets > 1 else ""
+    is_oracle = card["objective"] == "oracle"
     return "\n".join(
         [
+            *(["ORACLE: trials are scored with the labels of the test images.", ""] if is_oracle else []),
             f"Searched, {len(rows)} settings",
             *rows,
             "",
             f"Trials: up to {each}{more}; {card['at_once']} at once, {plan.need.words()} each",
             f"Rungs: scored after {', '.join(map(str, card['rungs']))} steps",
-            f"First: {len(card['first'])} given, starting with the default; the others are drawn",
+            f"First: {len(card['first'])} given, starting with the default{_outside(plan)}; the others are drawn",
             f"Training: at most {card['steps_at_most']} steps in all, without what follows the search",
             *([f"None can begin yet: {card['lack']}"] if card["lack"] else []),
         ]
     )
+
+
+def _outside(plan: Any) -> str:
+    lacking = plan.space.lacking(plan.first[0])
+    return f", but for {', '.join(lacking)}: its value is not in the space, so one is drawn" if lacking else ""
 
 
 def _domain(of: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import stdtr
 from torch import Tensor
 
 from raysuite.config import DetectionConfig
@@ -154,9 +155,11 @@ def log_odds(share: float, least: float = 1e-4) -> float:
 def separation(good_N: Tensor, defective_n: Tensor) -> Tensor:
     """How surely each defective image scores above good ones: (n,) float64 in [0, 1].
 
-    Φ(z), with z the distance of its log score from those of the good images in their standard deviations: the chance
-    that a good image scores below it, if the logs of good scores are normal. The share of the good images that do score
-    below it is nearly the same, but knows no value between n / N and (n + 1) / N.
+    The chance that a further good image scores below it, if the logs of good scores are normal with a mean and a spread
+    that are known from N of them alone: Student's t with N - 1 degrees of freedom, of the distance from their mean in
+    units of s·√(1 + 1/N) (Geisser, Predictive Inference, 1993). With many it is Φ of that distance; few cannot make
+    sure of anything, however small their spread happens to be. The share of the good images that do score below it is
+    nearly the same, but knows no value between n / N and (n + 1) / N.
 
     Args:
         good_N: Scores of good images, positive, two or more.
@@ -164,8 +167,9 @@ def separation(good_N: Tensor, defective_n: Tensor) -> Tensor:
     """
     good_N, defective_n = good_N.double().clamp(min=1e-12).log(), defective_n.double().clamp(min=1e-12).log()
     # Scores that are all equal tell apart whatever differs by a thousandth.
-    sure_n: Tensor = torch.special.ndtr((defective_n - good_N.mean()) / good_N.std().clamp(min=1e-3))
-    return sure_n
+    spread = good_N.std().clamp(min=1e-3) * math.sqrt(1 + 1 / len(good_N))
+    distance_n = ((defective_n - good_N.mean()) / spread).cpu().numpy()
+    return torch.from_numpy(stdtr(len(good_N) - 1, distance_n))
 
 
 def _map_merits(trial: Trial, usual: Usual, floor: float, default: MapChoice) -> Iterator[tuple[MapChoice, Merit]]:

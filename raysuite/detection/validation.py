@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,20 +25,16 @@ def validate(detector: Detector, trial: Trial) -> dict[str, Any]:
     Returns:
         Plain values. ``image_auroc``, ``separation``, ``pixel_auroc``, ``pixel_ap`` and ``aupro`` are means over the
         families, and ``families`` has them for each; all in [0, 1], or ``None`` where not defined. ``residual`` is the
-        mean squared error that good images keep, in squared grey levels. ``score`` is one number to tune by, in (0, 1):
-        half of it is the separation of images, a quarter each pixel AUROC and AP, averaged as log odds. So each
-        counts by how far it has come and not by its range, and near 1 it still tells trainings apart.
+        mean squared error that good images keep, in squared grey levels. ``score`` is `score_of` these families.
     """
     good_N = detector.scores(trial.good_NHW)
     good = PixelHistograms.empty()
     for map_HW in detector.maps(trial.good_NHW).cpu().numpy():
         good.add(map_HW, None, defect=False)
     families = {name: _figures(detector, defects, good_N, good) for name, defects in trial.families.items()}
-    known = {name: [value for of in families.values() if (value := of[name]) is not None] for name in FIGURES}
-    means = {name: float(np.mean(values)) if values else None for name, values in known.items()}
     return {
-        "score": _score(means),
-        **means,
+        "score": score_of(families),
+        **_means(families),
         "residual": float(trial.good_NHW.mean()),
         "images": len(trial.good_NHW),
         "families": families,
@@ -64,7 +61,19 @@ def _figures(
     }
 
 
-def _score(means: dict[str, float | None]) -> float | None:
+def score_of(families: Mapping[str, Mapping[str, float | None]]) -> float | None:
+    """One number to choose and tune by, in (0, 1), more is better; a formula of our own.
+
+    Half of it is the separation of images, a quarter each pixel AUROC and AP, all means over the families, averaged as
+    log odds: so each counts by how far it has come and not by its range, and near 1 it still tells trainings apart.
+
+    Args:
+        families: By name, as `validate` returns them.
+
+    Returns:
+        ``None`` if a figure is not defined for any family.
+    """
+    means = _means(families)
     # The AUROC with a single good image is coarse, but better to tune by than nothing.
     image = means["image_auroc"] if means["separation"] is None else means["separation"]
     auroc, ap = means["pixel_auroc"], means["pixel_ap"]
@@ -72,3 +81,8 @@ def _score(means: dict[str, float | None]) -> float | None:
         return None
     odds = log_odds(image) / 2 + log_odds(auroc) / 4 + log_odds(ap) / 4
     return 1 / (1 + math.exp(-odds))
+
+
+def _means(families: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    known = {name: [value for of in families.values() if (value := of[name]) is not None] for name in FIGURES}
+    return {name: float(np.mean(values)) if values else None for name, values in known.items()}

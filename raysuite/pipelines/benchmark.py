@@ -52,6 +52,7 @@ class Request:
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
+        oracle: Whether the settings were chosen with the labels of the test images, for the provenance.
     """
 
     run: str
@@ -68,6 +69,7 @@ class Request:
     address: str | None = None
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
+    oracle: bool = False
 
 
 def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
@@ -213,4 +215,7 @@ def _record(run: Run, request: Request, manifest: Manifest) -> None:
         "fingerprint": manifest.fingerprint, "data_sets": manifest.data_sets, "categories": manifest.categories
     }  # fmt: skip
     objectives = request.objectives or (run.config.objective.kind,)
-    provenance.record(run.root, arguments=request.arguments, data=data, seeds=request.seeds, objectives=objectives)
+    provenance.record(
+        run.root, arguments=request.arguments, data=data, seeds=request.seeds, objectives=objectives,
+        oracle=request.oracle,
+    )  # fmt: skip

@@ -22,23 +22,31 @@ class SearchExported(Lasting):
     """The metrics of one search, to be made once, in the driver, when it is connected to Ray; they last to its end."""
 
     def __init__(
-        self, categories: Sequence[str], trials: int, known: Mapping[int, Sequence[TrialRecord]], over: Sequence[int]
+        self,
+        categories: Sequence[str],
+        objective: str,
+        trials: int,
+        known: Mapping[int, Sequence[TrialRecord]],
+        over: Sequence[int],
     ) -> None:
         """Begin with what is known of a search that goes on.
 
         Args:
             categories: What each trial is trained on.
+            objective: What scores are by, ``good`` or ``oracle``: a tag, so that no query takes one for the other.
             trials: How many there are to be.
             known: Trial's number → its rows.
             over: Numbers of those that will not go on.
         """
         super().__init__()
         self._tags = {"search": as_tag(categories[0]) if len(categories) == 1 else ALL}
-        self._categories, self._trials = len(categories), trials
+        self._categories, self._objective, self._trials = len(categories), objective, trials
         self._state = Gauge("raysuite_trials", "Trials in each state.", ("search", "state"))
         self._steps = Counter("raysuite_tuning_steps", "Steps done by trials, at their last rungs.", ("search",))
         self._seconds = Gauge("raysuite_tuning_seconds", "Seconds spent searching, in all commands.", ("search",))
-        self._best = Gauge("raysuite_tuning_best_score", "Of the trials that are over.", ("category", "steps"))
+        self._best = Gauge(
+            "raysuite_tuning_best_score", "Of the trials that are over.", ("category", "steps", "objective")
+        )
         self._bests: dict[tuple[str, int], float] = {}
         self._states: dict[int, str] = {}
         self._reached = {
@@ -71,7 +79,8 @@ class SearchExported(Lasting):
                 key = (as_tag(row.category), rung.steps)
                 if rung.score is not None and rung.score > self._bests.get(key, -1.0):
                     self._bests[key] = rung.score
-                    self.set(self._best, rung.score, {"category": key[0], "steps": str(rung.steps)})
+                    tags = {"category": key[0], "steps": str(rung.steps), "objective": self._objective}
+                    self.set(self._best, rung.score, tags)
         self._count()
 
     def spent(self, seconds: float) -> None:

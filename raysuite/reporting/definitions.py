@@ -79,6 +79,12 @@ METRICS = (
 )
 """All metrics, in the order in which they are printed."""
 
+ORACLE_SETTINGS = (
+    "ORACLE: the settings were chosen with the labels of these test images (raysuite tune --objective oracle), so no "
+    "figure here is an honest one."
+)
+"""Goes with every figure of a run whose provenance says so."""
+
 PRO_LIMIT = 0.3
 """The false positive rate at which AUPRO stops."""
 

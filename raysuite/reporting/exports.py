@@ -67,6 +67,7 @@ def _json(root: Location) -> bytes:
     card = {
         "run": results.name,
         "fingerprint": data.get("fingerprint") if isinstance(data, Mapping) else None,
+        "oracle": results.oracle,
         "seeds": {summary.objective: list(summary.seeds) for summary in summaries},
         "mean": {summary.objective: _means(summary) for summary in summaries},
         "categories": records(summaries),

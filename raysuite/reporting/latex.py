@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysuite.reporting.comparison import compare
-from raysuite.reporting.definitions import INCOMPLETE, ORACLE
+from raysuite.reporting.definitions import INCOMPLETE, ORACLE, ORACLE_SETTINGS
 from raysuite.reporting.summary import Summary
 from raysuite.reporting.tables import Grid, comparison_grid, notes, printable, results_grid
 
@@ -38,18 +38,20 @@ def latex_tables(summaries: Sequence[Summary]) -> str:
         *(f"% {printable(note)}" for note in notes(summaries)),
     ]
     for grid in grids:
-        blocks += ["", *_lines(grid, f"{run}: {escaped(grid.title)}. {escaped(_read(grid, len(summaries[0].seeds)))}")]
+        blocks += ["", *_lines(grid, f"{run}: {escaped(grid.title)}. {escaped(_read(grid, summaries[0]))}")]
     return "\n".join([*blocks, ""])
 
 
-def _read(grid: Grid, seeds: int) -> str:
+def _read(grid: Grid, summary: Summary) -> str:
     """How to read the table: for the caption, which goes wherever the table goes."""
-    shown = " ".join([*grid.header, *grid.mean])
+    shown, seeds = " ".join([*grid.header, *grid.mean]), len(summary.seeds)
     said = [f"Percent, mean ± std over {seeds} seeds." if seeds > 1 else "Percent, one seed."]
     if ORACLE in shown:
         said.append(f"{ORACLE} Oracle: the threshold is chosen on the test labels.")
     if INCOMPLETE in shown:
         said.append(f"{INCOMPLETE} Incomplete: the mean is over those that are defined and did not fail.")
+    if summary.oracle:
+        said.append(ORACLE_SETTINGS)
     return " ".join(said)
 
 

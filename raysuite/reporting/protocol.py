@@ -46,8 +46,12 @@ def protocol(results: RunResults) -> tuple[tuple[str, str], ...]:
         ),
         (
             "Test images and labels",
-            "are read by the evaluation alone, after training: nothing of a detector is chosen with them. What a "
-            "person reads off the threshold slider of this page is.",
+            (
+                "chose the settings, as an oracle (raysuite tune --objective oracle)."
+                if results.oracle
+                else "are read by the evaluation alone, after training: nothing of a detector is chosen with them. "
+                "What a person reads off the threshold slider of this page is."
+            ),
         ),
         (
             "Pixel metrics",

@@ -138,6 +138,11 @@ class RunResults:
     problems: tuple[str, ...]
 
     @property
+    def oracle(self) -> bool:
+        """Whether the settings were chosen with the labels of the test images."""
+        return self.provenance.get("oracle") is True
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """The categories, sorted."""
         return tuple(sorted({run.category for run in self.runs}))

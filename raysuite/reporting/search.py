@@ -12,6 +12,7 @@ ORACLE = "ORACLE: trials were chosen with the labels of the test images."
 METRICS = {
     "image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "aupro": "AUPRO",
 }  # fmt: skip
+BY_CATEGORY = "Mean of winner minus default in each category, points"
 _HEADS = ("trial", "state", "steps", "score", "judged", "parameters", "latency ms", "seconds")
 
 Summary = Mapping[str, Any]
@@ -23,6 +24,8 @@ def text(summary: Summary) -> str:
     for one in summary["outcomes"]:
         parts.append(f"{_title(one)}\n{_aligned([_HEADS, *_leaders(one)])}")
         parts.append(_lines(_words(summary, one)))
+    if rows := by_category(summary):
+        parts.append(f"{BY_CATEGORY}{_mark(summary)}\n{_aligned(rows)}")
     parts.append(_lines([*_verdict(summary), *_trust(summary), *_failures(summary)]))
     return "\n\n".join(part for part in parts if part)
 
@@ -32,6 +35,8 @@ def markdown(summary: Summary) -> str:
     parts = ["# raysuite tune", _opening(summary)]
     if verdict := _verdict(summary):
         parts += ["## Verdict", _bullets(verdict)]
+    if differences := by_category(summary):
+        parts += [f"{BY_CATEGORY}{_mark(summary)}:", _table(differences)]
     for one in summary["outcomes"]:
         parts += [f"## {_title(one)}", _bullets(_words(summary, one)), _table([_HEADS, *_leaders(one)])]
         if one["changes"]:
@@ -45,6 +50,15 @@ def markdown(summary: Summary) -> str:
     if failures := _failures(summary):
         parts += ["## Trials that came to nothing", _bullets(failures)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def kept_words(summary: Summary) -> str:
+    """Which categories are not in the verdict, as they kept the default; empty if all are, or there is no verdict."""
+    kept = [category for one in summary["outcomes"] if one["is_default"] for category in one["categories"]]
+    if summary["final"] is None or not kept:
+        return ""
+    verb = "keeps" if len(kept) == 1 else "keep"
+    return f"not in the verdict: {', '.join(kept)}, which {verb} the default"
 
 
 def _opening(summary: Summary) -> str:
@@ -105,21 +119,36 @@ def _verdict(summary: Summary) -> list[str]:
     if final is None:
         return []
     seeds = ", ".join(map(str, final["seeds"]))
-    mark = " (oracle)" if summary["oracle"] else ""
     found = [
-        f"{METRICS[metric]}, winner against default, seeds {seeds}{mark}: {one['words']}"
+        f"{METRICS[metric]}, winner against default, seeds {seeds}{_mark(summary)}: {one['words']}"
         for metric, one in final["verdicts"].items()
     ]
+    if kept := kept_words(summary):
+        found.append(kept)
     return found + [
         f"{one['settings']}, {one['category']} seed {one['seed']} failed: {one['reason']}" for one in final["failed"]
+    ]
+
+
+def by_category(summary: Summary) -> list[tuple[str, ...]]:
+    """A row a category of the verdict, under heads; nothing where the verdict itself says all, being on one."""
+    verdicts = summary["final"]["verdicts"] if summary["final"] else {}
+    # Summaries of older versions have no figures by category.
+    of = {metric: one.get("by_category", {}) for metric, one in verdicts.items()}
+    categories = list(dict.fromkeys(category for known in of.values() for category in known))
+    if len(categories) < 2:
+        return []
+    return [
+        ("category", *(METRICS[metric] for metric in of)),
+        *((category, *(points(known.get(category)) for known in of.values())) for category in categories),
     ]
 
 
 def _trust(summary: Summary) -> list[str]:
     """Image AUROC and AUPRO alone; the rest is in the file."""
     return [
-        f"{one['category']}, {METRICS[one['metric']]}: {one['full']['words']} that went to the end; of all: "
-        f"{one['all']['words']}"
+        f"{one['category']}, {METRICS[one['metric']]}: of trials that went to the end, {one['full']['words']}; "
+        f"of all trials, {one['all']['words']}"
         for one in summary["correlations"] if one["metric"] in {"image_auroc", "aupro"}
     ]  # fmt: skip
 
@@ -129,6 +158,15 @@ def _failures(summary: Summary) -> list[str]:
         f"trial {one['number']} of {one['category']} is {one['state']}: {one['reason']}"
         for one in summary["failures"]
     ]  # fmt: skip
+
+
+def points(difference: float | None) -> str:
+    """A difference of fractions in points (hundredths), with its sign."""
+    return UNDEFINED if difference is None else f"{100 * difference:+.1f}"
+
+
+def _mark(summary: Summary) -> str:
+    return " (oracle)" if summary["oracle"] else ""
 
 
 def _percent(share: float | None) -> str:

@@ -11,8 +11,8 @@ from raysuite.reporting import search_settings, tables, units
 from raysuite.reporting.definitions import UNDEFINED
 from raysuite.reporting.html import FigureView, commands_of, render_page
 from raysuite.reporting.html import figure_view as _view
-from raysuite.reporting.search import METRICS, ORACLE
-from raysuite.reporting.search_cost import cost_of, timeline_figure
+from raysuite.reporting.search import BY_CATEGORY, METRICS, ORACLE, by_category, kept_words, points
+from raysuite.reporting.search_cost import cost_of, each_takes, held_figure, timeline_figure
 from raysuite.reporting.search_results import SearchResults, load_search
 from raysuite.storage import Location
 from raysuite.tuning.domains import label_of
@@ -89,12 +89,17 @@ def render_search_report(root: Location) -> str:
     trials = [trial for group in standing.groups for trial in group.trials]
     failed = results.failed()
     summary = results.summary
+    timeline, no_timeline = timeline_figure(trials)
+    held, held_words = held_figure(trials, each_takes(results))
     values = {
         "results": results,
         "standing": standing,
         "is_over": summary is not None and not results.is_stale,
         "summary": summary or {},
         "final": (summary or {}).get("final"),
+        "by_category": by_category(summary) if summary else [],
+        "by_category_words": BY_CATEGORY,
+        "kept_words": kept_words(summary) if summary else "",
         "metric_names": METRICS,
         "oracle_words": ORACLE,
         "groups": [_group_view(index, group, results) for index, group in enumerate(standing.groups)],
@@ -103,7 +108,9 @@ def render_search_report(root: Location) -> str:
         "failed": failed[:MOST_ROWS],
         "failed_hidden": max(0, len(failed) - MOST_ROWS),
         "cost": cost_of(results),
-        "timeline": _view("timeline", "Which trial was where when", "Trials as bars, by node", timeline_figure(trials)),
+        "timeline": _view("timeline", "Which trial was where when", "Trials as bars, by node", timeline),
+        "no_timeline": no_timeline,
+        "held": _view("held", held_words, f"{held_words}, in steps over time", held),
         "commands": commands_of(results.provenance),
         "provenance_shown": {name: value for name, value in results.provenance.items() if name != "commands"},
         "several": len(standing.groups) > 1 or any(len(group.categories) > 1 for group in standing.groups),
@@ -114,10 +121,12 @@ def render_search_report(root: Location) -> str:
         },
         "undefined": UNDEFINED,
         "percent": tables.percent,
+        "points": points,
         "number": _number,
         "word": _word,
         "hours": units.hours,
         "duration": units.duration,
+        "clock": units.clock,
     }
     return render_page("search.html.j2", _STYLES, _SCRIPTS, values)
 

@@ -75,6 +75,7 @@ class Summary:
         categories: One entry a category, sorted.
         macro: Mean over categories by metric key; ``n`` counts categories. Incomplete if a category is missing or is
             itself incomplete.
+        oracle: Whether the settings were chosen with the labels of the test images.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Summary:
     seeds: tuple[int, ...]
     categories: tuple[CategorySummary, ...]
     macro: Mapping[str, Statistic]
+    oracle: bool
 
     @property
     def failures(self) -> tuple[SeedResult, ...]:
@@ -121,7 +123,7 @@ def _summary(results: RunResults, objective: str) -> Summary:
     seeds = tuple(sorted({run.seed for some in runs.values() for run in some}))
     categories = tuple(_category(name, some, len(seeds)) for name, some in runs.items() if some)
     means = {metric.key: macro(categories, metric.key, seeds) for metric in METRICS}
-    return Summary(results.name, objective, seeds, categories, means)
+    return Summary(results.name, objective, seeds, categories, means, results.oracle)
 
 
 def failure_sentences(category: CategorySummary) -> list[str]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raysuite.reporting.comparison import Cell, Comparison, compare
-from raysuite.reporting.definitions import FOOTNOTES, INCOMPLETE, METRICS, UNDEFINED
+from raysuite.reporting.definitions import FOOTNOTES, INCOMPLETE, METRICS, ORACLE_SETTINGS, UNDEFINED
 from raysuite.reporting.results import load_results
 from raysuite.reporting.summary import CategorySummary, Statistic, Summary, failure_sentences, summarise
 from raysuite.storage import Location
@@ -107,7 +107,7 @@ def comparison_grid(comparison: Comparison) -> Grid:
 
 
 def notes(summaries: Sequence[Summary]) -> tuple[str, ...]:
-    """Sentences under the tables: the failed runs with their reasons, then the footnotes."""
+    """Sentences under the tables: whether an oracle chose, the failed runs with their reasons, then the footnotes."""
     several = len(summaries) > 1
     failures = [
         printable(f"{category.category}, {summary.objective + ', ' if several else ''}{sentence}")
@@ -116,7 +116,8 @@ def notes(summaries: Sequence[Summary]) -> tuple[str, ...]:
         for sentence in failure_sentences(category)
     ]
     common = dict.fromkeys(filter(None, map(common_note, compare(summaries))))
-    return (*failures, *common, *FOOTNOTES)
+    oracle = [ORACLE_SETTINGS] if any(summary.oracle for summary in summaries) else []
+    return (*oracle, *failures, *common, *FOOTNOTES)
 
 
 def plain_table(summaries: Sequence[Summary]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from raysuite.errors import RaysuiteError
 from raysuite.metrics.intervals import Interval, mean_auroc_interval
+from raysuite.reporting.definitions import ORACLE_SETTINGS
 from raysuite.reporting.results import RunResults, SeedResult
 from raysuite.reporting.summary import CategorySummary, Summary
 from raysuite.runs import Run
@@ -44,7 +45,7 @@ def verdict(root: Location, results: RunResults, summaries: Sequence[Summary]) -
     card = results.provenance.get("data")
     data: Mapping[str, Any] = card if isinstance(card, Mapping) else {}
     fingerprint = data.get("fingerprint")
-    cautions = []
+    cautions = [ORACLE_SETTINGS] if results.oracle else []
     if min(len(summary.seeds) for summary in summaries) < ENOUGH_SEEDS:
         cautions.append(
             "Fewer than three seeds: too few to quote these figures, or to tell a difference from the luck of a seed."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,35 +21,28 @@ from raysuite import settings
 from raysuite.config import Config, DetectionConfig
 from raysuite.corruption import unseen
 from raysuite.detection.detector import Detector
-from raysuite.detection.maps import ROUNDING, divisor, usual_errors
-from raysuite.detection.selection import choose, filters_to_try, log_odds
+from raysuite.detection.maps import divisor, usual_errors
+from raysuite.detection.selection import choose, filters_to_try
 from raysuite.detection.trial import Defects, Trial
-from raysuite.detection.validation import validate
+from raysuite.detection.validation import score_of, validate
 from raysuite.errors import ConfigError, TrainingError
 from raysuite.models.autoencoder import Autoencoder
 from raysuite.tuning.families import Families
 from raysuite.tuning.space import Space
-from raysuite.tuning.steering import LEAST_ODDS
 
 BATCH = 16
 
 MOST_IMAGES = 24
 """Good images of an exam; each comes once more for each family."""
 
-LEAST_IMAGES = 4
-"""With fewer nothing can be said about their spread."""
+LEAST_IMAGES = 12
+"""With four, the luck of an exam decided a search: trials won that failed the test."""
 
 USUAL_AN_IMAGE = 2
 """Training images, for each image of the exam, that say what is usual at each place."""
 
 COST_SHARE = 0.03
 """What exams may cost, as a share of the training between them; `images_for` keeps to it."""
-
-USUAL_RESIDUAL = 1e-3
-"""In squared grey levels of [0, 1]: with this residual the score is that of the separations alone."""
-
-RESIDUAL_WEIGHT = 0.1
-"""So much log odds for each factor of e in the residual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ class Exam:
 
         Args:
             train_NCHW: Good images that trials train on, uint8.
-            validation_NCHW: Good images that they do not, uint8, of the same size; of `raysuite.detection.split`.
+            validation_NCHW: Good images that they do not, uint8, of the same size.
             families: Which defects steer and which judge.
             seed: Of the defects. Each family has random numbers of its own, whatever the others are.
             images: Most good images, 1 or more (`images_for`); the same for all trials that are compared.
@@ -165,7 +158,7 @@ class Exam:
         figures = validate(detector, Trial(good_NHW, asked))
         families, residual = figures["families"], figures["residual"]
         scores = [
-            score_of({name: of for name, of in families.items() if name in part}, residual)
+            score_of({name: of for name, of in families.items() if name in part})
             for part in (self.families.steering, self.families.judging)
         ]
         return Marks(scores[0], scores[1], residual, families, len(good_NHW), detection)
@@ -183,38 +176,11 @@ def images_for(steps: int, batch_size: int, families: int) -> int:
         families: Families that are asked about.
 
     Returns:
-        From `LEAST_IMAGES`, whatever that costs, to `MOST_IMAGES`.
+        From `LEAST_IMAGES`, whatever that costs, to `MOST_IMAGES`; a category may have fewer.
     """
     passes_an_image = 1 + USUAL_AN_IMAGE + families
     affordable = int(COST_SHARE * 3 * steps * batch_size / passes_an_image)
     return min(max(affordable, LEAST_IMAGES), MOST_IMAGES)
-
-
-def score_of(families: Mapping[str, Mapping[str, float | None]], residual: float) -> float | None:
-    """One number in (0, 1) from the figures of some families and the residual of good images; more is better.
-
-    For each family the mean of the log odds of ``separation``, which is about images, and of ``aupro``, which gives
-    each region the same say, however small; of these the mean over the families, so that each counts by how far it has
-    come. The residual joins with a small weight: of nets that separate alike the one that leaves good images alone is
-    ahead, but one that only copies, and leaves no residual at all, gains less than it loses. A formula of our own.
-
-    Args:
-        families: By name, as in `Marks`.
-        residual: In squared grey levels of [0, 1].
-
-    Returns:
-        ``None`` if no family has both figures.
-    """
-    odds = []
-    for of in families.values():
-        # A single good image has no spread to measure a separation in, but still an order.
-        image = of["separation"] if of["separation"] is not None else of["image_auroc"]
-        if image is not None and of["aupro"] is not None:
-            odds.append((log_odds(image, LEAST_ODDS) + log_odds(of["aupro"], LEAST_ODDS)) / 2)
-    if not odds or not math.isfinite(residual):
-        return None
-    total = sum(odds) / len(odds) - RESIDUAL_WEIGHT * math.log((residual + ROUNDING) / USUAL_RESIDUAL)
-    return 1 / (1 + math.exp(-total))
 
 
 def common_stride(space: Space, base: Config) -> int:

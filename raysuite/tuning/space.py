@@ -110,7 +110,7 @@ class Space:
         free = tuple(one for one in self.dimensions if one.key not in fixed)
         # Conditions are compared to choices as the config has them, so the choices come first.
         free = tuple(replace(one, domain=_as_configured(one, free, base)) for one in free)
-        _require_met(free)
+        _require_met(free, base)
         space = Space(tuple(_resolved(_sorted(free), base)))
         if not space.dimensions:
             why = " that is not fixed or ruled out by a condition" if self.dimensions else ""
@@ -149,6 +149,10 @@ class Space:
     def default_of(self, base: Config) -> dict[str, Any]:
         """The start's own values, for a warm start; those outside the space are left out, for a sampler to fill in."""
         return self.inside(flat(base))
+
+    def lacking(self, values: Mapping[str, Any]) -> list[str]:
+        """Keys of the dimensions that are active with these values and have none among them."""
+        return [one.key for one in self.dimensions if one.key not in values and one.is_active(values)]
 
     def draw(self, rng: random.Random) -> dict[str, Any]:
         """Values at random, of the active dimensions."""
@@ -212,7 +216,12 @@ def _as_configured(dimension: Dimension, free: tuple[Dimension, ...], base: Conf
     if not isinstance(domain, Choice):
         # The ends first: they say most in an error.
         values = [values[0], values[-1], *values[1:-1]]
-    taken = [value_at(_accepted(key, value, free, base), key) for value in values]
+    taken = []
+    for value in values:
+        config = _tried(key, value, free, base)
+        if isinstance(config, str):
+            raise ConfigError(f"the space gives {key} the value {label_of(value)}, which no trial could have: {config}")
+        taken.append(value_at(config, key))
     if not isinstance(domain, Choice):
         return domain
     choice = Choice(tuple(taken))
@@ -221,7 +230,8 @@ def _as_configured(dimension: Dimension, free: tuple[Dimension, ...], base: Conf
     return choice
 
 
-def _accepted(key: str, value: Any, free: tuple[Dimension, ...], base: Config) -> Config:
+def _tried(key: str, value: Any, free: tuple[Dimension, ...], base: Config) -> Config | str:
+    """Settings with a value, the start's or others of the space; or why the config refuses it in any company."""
     try:
         return settings.with_values(base, {key: value})
     except ConfigError as error:
@@ -234,14 +244,21 @@ def _accepted(key: str, value: Any, free: tuple[Dimension, ...], base: Config) -
             return settings.with_values(base, {**others, key: value})
         except ConfigError:
             continue
-    raise ConfigError(f"the space gives {key} the value {label_of(value)}, which no trial could have: {refusal}")
+    return refusal
 
 
-def _require_met(free: tuple[Dimension, ...]) -> None:
-    """Raise unless each condition on a searched setting can hold."""
+def _require_met(free: tuple[Dimension, ...], base: Config) -> None:
+    """Raise unless each condition can hold: on a searched setting in the space, on another in some config."""
     domains = {one.key: one.domain for one in free}
     for one in free:
-        if one.when is None or one.when.key not in domains:
+        if one.when is None:
+            continue
+        if one.when.key not in domains:
+            for value in _worded(one.when).values:
+                if isinstance(refusal := _tried(one.when.key, value, free, base), str):
+                    raise ConfigError(
+                        f"{one.key} is searched when {one.when.key} is {label_of(value)}, which it never is: {refusal}"
+                    )
             continue
         domain = domains[one.when.key]
         if isinstance(domain, Float):

@@ -21,6 +21,9 @@ from raysuite.errors import ConfigError, RunError
 from raysuite.storage import Location
 from raysuite.tuning.ranking import Reached
 
+ADDED = {"seconds_after_rung", "objective"}
+"""Columns that rows of older versions lack."""
+
 State = Literal["running", "done", "stopped", "failed", "invalid"]
 STATES: tuple[str, ...] = get_args(State)
 
@@ -45,10 +48,12 @@ SCHEMA = pa.schema(
         ("parameters", pa.int64()),
         ("latency_ms", pa.float64()),
         ("seconds", pa.float64()),
+        ("seconds_after_rung", pa.float64()),
         ("checkpoint", pa.string()),
         ("started", pa.float64()),
         ("ended", pa.float64()),
         ("node", pa.string()),
+        ("objective", pa.string()),
     ]
 )
 """Columns of a trial's file and of the table of all: the fields of `TrialRecord`; mappings are JSON."""
@@ -95,10 +100,13 @@ class TrialRecord:
         families: Figures of each family at the last rung (`raysuite.tuning.objective.Marks`).
         parameters: Of the net.
         latency_ms: Of a forward pass of one image, in milliseconds.
+        seconds_after_rung: What it cost after its last rung: of one that failed before the next.
         checkpoint: Where its last checkpoint lies; ``None`` if there is none.
         started: Seconds since 1970.
         ended: Seconds since 1970; ``None`` while running.
         node: Name of the machine.
+        objective: What the score is by: ``good`` images alone, or the labels of the test images, as an ``oracle``;
+            ``None`` where an older raysuite wrote the row.
     """
 
     number: int
@@ -113,10 +121,12 @@ class TrialRecord:
     families: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     latency_ms: float | None = None
+    seconds_after_rung: float = 0.0
     checkpoint: str | None = None
     started: float | None = None
     ended: float | None = None
     node: str | None = None
+    objective: str | None = None
 
     @property
     def steps(self) -> int:
@@ -135,8 +145,8 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """What it cost, to the last rung."""
-        return self.curve[-1].seconds if self.curve else 0.0
+        """What it cost."""
+        return (self.curve[-1].seconds if self.curve else 0.0) + self.seconds_after_rung
 
     @property
     def reached(self) -> Reached | None:
@@ -151,7 +161,8 @@ class TrialRecord:
 
     def with_rung(self, rung: Rung) -> TrialRecord:
         """The record with one more rung; a rung that is done again after a stop replaces what was from there on."""
-        return replace(self, curve=(*(one for one in self.curve if one.steps < rung.steps), rung))
+        curve = (*(one for one in self.curve if one.steps < rung.steps), rung)
+        return replace(self, curve=curve, seconds_after_rung=0.0)
 
     def as_config(self) -> Config:
         """Its settings.
@@ -180,7 +191,7 @@ class TrialRecord:
         """
         if row["state"] not in STATES:
             raise ValueError(f"its state is {row['state']!r}")
-        given = {one.name: row[one.name] for one in fields(cls)}
+        given = {one.name: row[one.name] for one in fields(cls) if one.name in row or one.name not in ADDED}
         given["values"], given["families"] = json.loads(row["values"]), json.loads(row["families"])
         given["config"] = None if row["config"] is None else json.loads(row["config"])
         given["curve"] = tuple(Rung(**rung) for rung in row["curve"])

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr, t
-
-FEW = 12
-"""With fewer pairs than this the interval is that of a t distribution: a bootstrap of so few is too narrow."""
-
-RESAMPLES = 10_000
 
 Pair = tuple[str, int]
 """A category and a seed."""
@@ -25,12 +20,14 @@ class Verdict:
 
     Attributes:
         outcome: ``better``, ``worse``, ``no difference shown``, or ``unknown`` without two pairs.
-        difference: Mean of winner minus default over the pairs, as a fraction; ``None`` without a pair.
+        difference: Mean of winner minus default, as a fraction, each category counting the same; ``None`` without a
+            pair.
         low: Lower end of its 95 % interval; ``None`` with fewer than two pairs.
         high: Upper end.
         pairs: How many there are.
         missing: Pairs of which one side is missing.
-        method: How the interval was made.
+        by_category: Mean of winner minus default in each category that has a pair.
+        over: What the interval is over: ``6 categories``, or ``5 seeds`` of a single one.
         words: All of that in a sentence, in points (hundredths).
     """
 
@@ -40,7 +37,8 @@ class Verdict:
     high: float | None
     pairs: int
     missing: tuple[Pair, ...]
-    method: str
+    by_category: Mapping[str, float]
+    over: str
     words: str
 
 
@@ -64,50 +62,56 @@ class Correlation:
 
 
 def verdict(
-    winner: Mapping[Pair, float | None], default: Mapping[Pair, float | None], *, seed: int = 0, level: float = 0.95
+    winner: Mapping[Pair, float | None], default: Mapping[Pair, float | None], *, level: float = 0.95
 ) -> Verdict:
     """Compare two settings on the same categories and fresh seeds.
 
-    Differences are taken within a pair, so that what makes a category hard for both cancels. The interval is about more
-    categories and seeds like these; with `FEW` pairs or more it is a percentile bootstrap (Efron & Tibshirani, "An
-    Introduction to the Bootstrap", 1993, chapter 13), else that of a paired t.
+    Differences are taken within a pair, so that what makes a category hard for both cancels. Seeds of a category are
+    alike in what its images favour: as if they were independent they would make the interval too narrow. So with two
+    categories or more their means are what it is over, and it is about more categories like these; with one it is over
+    its seeds, and about that category alone. It is that of a paired t: a percentile bootstrap is too narrow, of 12
+    figures it claims a difference that is not there in 9 % of cases instead of 5.
 
     Args:
         winner: The metric of the winner's detectors, in [0, 1]; ``None`` where one failed.
         default: The same of the default's.
-        seed: Of the bootstrap.
         level: Share of such intervals that hold the truth, between 0 and 1.
     """
     both = list(dict.fromkeys([*winner, *default]))
-    known: list[tuple[float, float]] = []
+    known: dict[str, list[float]] = {}
     missing = []
     for pair in both:
         one, other = winner.get(pair), default.get(pair)
         if one is None or other is None or not (math.isfinite(one) and math.isfinite(other)):
             missing.append(pair)
         else:
-            known.append((one, other))
-    differences_P = np.array([one - other for one, other in known], dtype=np.float64)
+            known.setdefault(pair[0], []).append(one - other)
+    pairs = sum(map(len, known.values()))
+    by_category = {category: statistics.fmean(differences) for category, differences in known.items()}
     left = f"; {len(missing)} of {len(both)} pairs are missing" if missing else ""
-    if len(known) < 2:
-        difference = float(differences_P[0]) if known else None
+    if pairs < 2:
+        difference = next(iter(by_category.values()), None)
         told = f" ({100 * difference:+.1f} points in it)" if difference is not None else ""
-        words = f"nothing can be said: that takes two pairs of a category and a seed, and there is {len(known)}{told}"
-        return Verdict("unknown", difference, None, None, len(known), tuple(missing), "none", words + left)
-    mean = float(differences_P.mean())
-    low, high, method = _interval(differences_P, seed, level)
+        words = f"nothing can be said: that takes two seeds or two categories, and there is {pairs}{told}"
+        return Verdict("unknown", difference, None, None, pairs, tuple(missing), by_category, "nothing", words + left)
+    several = len(known) > 1
+    differences_N = np.array(list(by_category.values()) if several else next(iter(known.values())), dtype=np.float64)
+    n, mean = len(differences_N), float(differences_N.mean())
+    reach = float(t.ppf(0.5 + level / 2, n - 1)) * float(differences_N.std(ddof=1)) / math.sqrt(n)
+    low, high = mean - reach, mean + reach
+    over = f"{n} {'categories' if several else 'seeds'}"
     outcome = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
     interval = f"{100 * level:g} % interval {_points(low)} to {_points(high)}"
     if outcome == "no difference shown":
-        words = f"no difference shown: {100 * mean:+.1f} points, {interval}, over {len(known)} pairs"
+        words = f"no difference shown: {100 * mean:+.1f} points, {interval}, over {over}"
     else:
         sign = 1 if outcome == "better" else -1
         ends = sorted((sign * low, sign * high))
         words = (
             f"{outcome} by {_points(sign * mean)} points, {100 * level:g} % interval "
-            f"{_points(ends[0])} to {_points(ends[1])}, over {len(known)} pairs"
+            f"{_points(ends[0])} to {_points(ends[1])}, over {over}"
         )
-    return Verdict(outcome, mean, low, high, len(known), tuple(missing), method, words + left)
+    return Verdict(outcome, mean, low, high, pairs, tuple(missing), by_category, over, words + left)
 
 
 def rank_correlation(
@@ -131,7 +135,8 @@ def rank_correlation(
     n = len(known)
     ones, others = [one for one, _ in known], [other for _, other in known]
     if len(set(ones)) < 2 or len(set(others)) < 2:
-        return Correlation(None, None, None, n, f"no rank correlation: {n} trials with different figures of both kinds")
+        words = f"no rank correlation over {n} trials: it takes two that differ in both figures"
+        return Correlation(None, None, None, n, words)
     rho = float(spearmanr(ones, others).statistic)
     if n < 5:
         return Correlation(rho, None, None, n, f"rank correlation {rho:.2f} over {n} trials, too few for an interval")
@@ -141,16 +146,6 @@ def rank_correlation(
     low, high = min(math.tanh(z - reach), rho), max(math.tanh(z + reach), rho)
     words = f"rank correlation {rho:.2f}, {100 * level:g} % interval {low:.2f} to {high:.2f}, over {n} trials"
     return Correlation(rho, low, high, n, words)
-
-
-def _interval(differences_P: NDArray[np.float64], seed: int, level: float) -> tuple[float, float, str]:
-    n, mean = len(differences_P), float(differences_P.mean())
-    if n < FEW:
-        reach = float(t.ppf(0.5 + level / 2, n - 1)) * float(differences_P.std(ddof=1)) / math.sqrt(n)
-        return mean - reach, mean + reach, "paired t"
-    drawn_RP = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    low, high = np.quantile(differences_P[drawn_RP].mean(1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high), f"bootstrap of {RESAMPLES} resamples"
 
 
 def _points(fraction: float) -> str:

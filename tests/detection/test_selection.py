@@ -131,8 +131,20 @@ def test_separation_is_a_smooth_auroc_that_knows_no_unit():
     below = float((good_N[None] < defective_n[:, None]).double().mean())
     assert float(surely.mean()) == pytest.approx(below, abs=0.01)
     assert torch.allclose(separation(5 * good_N, 5 * defective_n), surely)
-    assert float(separation(torch.ones(3), torch.tensor([1.5]))[0]) == pytest.approx(1.0)
+    assert float(separation(torch.ones(3), torch.tensor([1.5]))[0]) == pytest.approx(1.0, abs=1e-4)
     assert separation(torch.zeros(3), torch.zeros(1)).isfinite().all()
+
+
+def test_separation_is_as_often_right_as_it_says_however_few_good_images_there_are():
+    rng = np.random.default_rng(0)
+    for count in (3, 4, 12):
+        # Where a further good image lies among what good images foretell is evenly spread over [0, 1].
+        good_TN, further_T = np.exp(rng.normal(size=(4000, count))), np.exp(rng.normal(size=4000))
+        told = [
+            float(separation(torch.from_numpy(good_N), torch.tensor([further]))[0])
+            for good_N, further in zip(good_TN, further_T, strict=True)
+        ]
+        assert np.quantile(told, (0.01, 0.1, 0.5, 0.9, 0.99)) == pytest.approx((0.01, 0.1, 0.5, 0.9, 0.99), abs=0.02)
 
 
 def test_log_odds_count_the_way_that_is_left():

@@ -254,6 +254,6 @@ class TestOnARealPrometheus:
                 'ray_raysuite_training_failures_total{category="broken"} >= 2',
                 'ray_raysuite_tuning_steps_total{search="weave"} >= 36',
                 'ray_raysuite_scoring_failures_total{kind="Undecodable"} >= 1',
-                'max(ray_raysuite_tuning_best_score{category="weave", steps="18"}) <= 1',
+                'max(ray_raysuite_tuning_best_score{category="weave", steps="18", objective="good"}) <= 1',
             }
         )

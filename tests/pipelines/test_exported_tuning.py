@@ -46,20 +46,20 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def test_a_search_that_goes_on_begins_with_what_is_known(seen: dict[str, float]) -> None:
     known = {0: [row(0, scores={6: 0.5, 18: 0.7})], 1: [row(1, state="running", scores={6: 0.6})]}
-    exported = SearchExported(("weave",), 4, known, [0])
+    exported = SearchExported(("weave",), "good", 4, known, [0])
     assert (seen["trials weave done"], seen["trials weave pending"], seen["trials weave running"]) == (1, 3, 0)
-    assert (seen["tuning_best_score weave 6"], seen["tuning_best_score weave 18"]) == (0.5, 0.7)
+    assert (seen["tuning_best_score weave 6 good"], seen["tuning_best_score weave 18 good"]) == (0.5, 0.7)
     exported.began(1)
     exported.reached(1, 6)
     exported.reached(1, 18)
     assert seen["tuning_steps weave"] == 12, "the first six were done by an earlier command"
     exported.over(1, [row(1, scores={6: 0.6, 18: 0.65})])
     assert (seen["trials weave done"], seen["trials weave pending"], seen["trials weave running"]) == (2, 2, 0)
-    assert (seen["tuning_best_score weave 6"], seen["tuning_best_score weave 18"]) == (0.6, 0.7)
+    assert (seen["tuning_best_score weave 6 good"], seen["tuning_best_score weave 18 good"]) == (0.6, 0.7)
 
 
 def test_a_trial_of_several_categories_counts_once_and_its_steps_for_each(seen: dict[str, float]) -> None:
-    exported = SearchExported(("weave", "flange"), 3, {}, [])
+    exported = SearchExported(("weave", "flange"), "good", 3, {}, [])
     exported.began(0)
     exported.reached(0, 6)
     exported.began(1)
@@ -68,6 +68,11 @@ def test_a_trial_of_several_categories_counts_once_and_its_steps_for_each(seen: 
     assert seen["tuning_steps all"] == 12
     states = {name: seen[f"trials all {name}"] for name in ("failed", "running", "pending", "done")}
     assert states == {"failed": 1, "running": 0, "pending": 2, "done": 0}, "one that had not begun is still to come"
+
+
+def test_scores_by_test_labels_have_a_tag_of_their_own(seen: dict[str, float]) -> None:
+    SearchExported(("weave",), "oracle", 1, {0: [row(0, scores={6: 0.9})]}, [0])
+    assert [name for name in seen if "best_score" in name] == ["tuning_best_score weave 6 oracle"]
 
 
 def test_what_failed_says_how_a_trial_ended() -> None:

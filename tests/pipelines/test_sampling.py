@@ -68,6 +68,28 @@ def test_tpe_goes_on_with_what_was_begun_then_with_what_is_given_then_draws_vali
     assert {one["values"]["corruption.noise"] for one in asked} == {"preserved", "none"}
 
 
+def test_a_search_that_goes_on_draws_what_it_has_not_drawn() -> None:
+    asked: list[dict[str, Any]] = []
+    for _ in range(3):
+        known = [Known(one["number"], one["values"], {"score": 0.5}, True) for one in asked]
+        searcher = tpe(Supply(CONDITIONAL, [{}], known, 12, 0), ("score",))
+        asked += [(searcher.suggest(f"t{index}") or {})["trial"] for index in range(4)]
+    assert [one["number"] for one in asked] == list(range(12))
+    levels = [level for one in asked if (level := one["values"].get("corruption.noise_level"))]
+    assert len(levels) > 2
+    assert len(set(levels)) == len(levels)
+
+
+@pytest.mark.parametrize("metrics", [("score",), ("score", "parameters")])
+def test_tpe_is_told_of_a_trial_that_came_to_no_score(metrics: tuple[str, ...]) -> None:
+    searcher = tpe(Supply(CONDITIONAL, [], [], 9, 0), metrics)
+    for name, result in (("a", {"training_iteration": 1}), ("b", None), ("c", {"score": 0.5, "parameters": 3})):
+        searcher.suggest(name)
+        searcher.on_trial_complete(name, result, error=result is None)
+    states = [trial.state.name for trial in searcher._ot_study.trials]
+    assert states == ["PRUNED", "FAIL", "COMPLETE"]
+
+
 def test_a_number_and_the_seed_decide_what_a_random_trial_draws_however_often_it_was_stopped() -> None:
     whole = listed(Supply(CONDITIONAL, [{}], [], 6, 0), "random", 6)
     done = [Known(one["number"], one["values"], {}, one["number"] != 1) for one in whole[:3]]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +19,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from click.testing import CliRunner
 
 from raysuite import settings
+from raysuite.cli.main import main
 from raysuite.config import Config
 from raysuite.datasets.layouts import find_all
-from raysuite.errors import ClusterError, ConfigError
+from raysuite.errors import ClusterError, ConfigError, RunError, StorageError
 from raysuite.pipelines.ingest import shard
 from raysuite.pipelines.progress import Event
 from raysuite.pipelines.tuning import job
@@ -93,27 +97,33 @@ def cursed(config: dict[str, Any], brief: Brief) -> None:
             time.sleep(600)
         return real(*args, **more)
 
+    def refuse(*_: Any) -> None:
+        raise StorageError("the disk is full")
+
+    write = trials.write_trial
     trials.train = fate  # type: ignore[assignment]
+    if number == 7:
+        trials.write_trial = refuse  # type: ignore[assignment]
     try:
         run_trial(config, brief)
     finally:
-        trials.train = real
+        trials.train, trials.write_trial = real, write
 
 
 def test_whatever_happens_to_a_trial_becomes_its_reason_and_the_others_go_on(
     folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "trainable", cursed)
-    first = [GOOD] * 7
+    first = [GOOD] * 8
     first[5] = {**first[5], "training.weight_decay": 1e38}
     first[6] = {**first[6], "model.depth": 3, "model.dilations": (1, 2, 4, 8)}
     events: list[Event] = []
-    manner = manner_of(search="tpe", early_stopping=True, trials=8)
+    manner = manner_of(search="tpe", early_stopping=True, trials=9)
     search(folder, brief_of(folder, "weave", timeout=15.0), manner, first, events.append)
     rows = {row.number: row for row in read_trials(folder.rows)}
-    assert sorted(rows) == list(range(8))
-    assert {number: row.state for number, row in rows.items() if 0 < number < 7} == {
-        1: "failed", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "invalid",
+    assert sorted(rows) == list(range(9))
+    assert {number: row.state for number, row in rows.items() if 0 < number < 8} == {
+        1: "failed", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "invalid", 7: "failed",
     }  # fmt: skip
     for number, words in {
         1: "ZeroDivisionError: one over nothing",
@@ -122,12 +132,16 @@ def test_whatever_happens_to_a_trial_becomes_its_reason_and_the_others_go_on(
         4: "longer than 15 s to the next rung (--trial-timeout)",
         5: "no longer a number",
         6: "model.dilations",
+        7: "StorageError: the disk is full",
     }.items():
         assert words in str(rows[number].reason)
         assert any(words in event.text and event.state == "failed" for event in events)
     assert rows[0].state == "done"
     assert [rung.steps for rung in rows[0].curve] == [2, 6, 18]
     assert rows[0].judged is not None
+    # What hung until it was ended has cost that long, though it never came to a score.
+    assert rows[4].seconds >= 15
+    assert rows[1].seconds > 0
     assert rows[6].config is None
     assert not folder.notes.is_dir()
 
@@ -234,21 +248,96 @@ def test_the_same_command_again_does_nothing_twice_and_another_search_is_refused
         job.tune(replace(request, seed=1))
 
 
+def test_what_is_refused_leaves_no_folder(
+    local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path
+) -> None:
+    request = request_of(small_benchmark, tmp_path / "run", config, categories=("weave",))
+    for refused, error, words in (
+        (replace(request, search="grid", trials=30), ConfigError, "fix some with --fix"),
+        (replace(request, warm_start=(str(tmp_path / "nowhere"),)), RunError, "nowhere"),
+        (replace(request, max_concurrent=1000), ClusterError, "1000 trials at once"),
+    ):
+        with pytest.raises(error, match=words):
+            job.tune(refused)
+        assert not (tmp_path / "run" / "config.yaml").exists()
+    with pytest.raises(ConfigError, match="--minimise is for --search tpe"):
+        replace(request, search="random", minimise="latency_ms")
+
+
+def test_a_warm_start_is_read_once_and_belongs_to_the_search(
+    local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path, finished: tuple[Request, dict[str, Any]]
+) -> None:
+    earlier = tmp_path / "earlier"
+    shutil.copytree(finished[0].run, earlier)
+    request = request_of(
+        small_benchmark, tmp_path / "warm", config, categories=("weave",), trials=2, early_stopping=False,
+        warm_start=(str(earlier),), spaces=finished[0].spaces,
+    )  # fmt: skip
+    _, summary = job.tune(request)
+    assert len(summary["first"]) > 1
+    shutil.rmtree(earlier)
+    _, again = job.tune(replace(request, trials=3))
+    assert again["first"] == summary["first"]
+    with pytest.raises(ConfigError, match="has another search: warm_start is not the same"):
+        job.plan(replace(request, warm_start=(finished[0].run,)))
+
+
+def test_a_search_that_goes_on_spends_no_other_search_s_time(folder: SearchFolder) -> None:
+    briefs = [brief_of(folder, name) for name in ("flange", "weave")]
+    request = Request(run=folder.run.root.uri, data=(), config=folder.run.config, time_budget=100.0)
+    assert job._time_left(request, folder, briefs, 0) == 50
+    folder.set_spent(["flange"], 45.0)
+    assert job._time_left(request, folder, briefs, 0) == 5
+    folder.set_spent(["weave"], 20.0)
+    assert job._time_left(request, folder, briefs, 0) == 5
+    assert job._time_left(request, folder, briefs, 1) == 35
+    assert folder.spent() == 65
+
+
 def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_own(
     local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path, finished: tuple[Request, dict[str, Any]]
 ) -> None:
+    root, space, events = tmp_path / "oracle", tmp_path / "space.yaml", list[Event]()
+    # Without the start's own value, so that no winner is the default.
+    space.write_text("training.learning_rate: [1.0e-3, 2.0e-3]\n")
     request = request_of(
-        small_benchmark, tmp_path / "oracle", config, oracle=True, per_category=True, minimise="parameters",
-        spaces=("capacity",), fixed=("model.depth",), trials=2, warm_start=(finished[0].run,),
+        small_benchmark, root, config, oracle=True, per_category=True, minimise="parameters",
+        spaces=("capacity", str(space)), fixed=("model.depth",), trials=2, warm_start=(finished[0].run,),
+        final_seeds=1,
     )  # fmt: skip
-    _, summary = job.tune(request)
+    _, summary = job.tune(request, events.append)
     assert [one["categories"] for one in summary["outcomes"]] == [["flange"], ["weave"]]
     assert len(read_trials(SearchFolder(Run.open(request.run)).rows)) == 4
     assert "model.depth" not in summary["space"]
     assert len(summary["first"]) > 1
-    for name in ("best-weave.yaml", "best-flange.yaml", "summary.md", "report.html"):
-        assert "ORACLE" in (tmp_path / "oracle" / name).read_text(encoding="utf-8")
     assert text(summary).startswith("ORACLE")
+    winners = [f"trial-{one['winner']['number']}-{one['categories'][0]}" for one in summary["outcomes"]]
+    pages = [f"final/{name}/{page}" for name in winners for page in ("report.html", "metrics.md")]
+    for name in ("best-weave.yaml", "best-flange.yaml", "summary.md", "report.html", *pages):
+        assert "ORACLE" in (root / name).read_text(encoding="utf-8"), name
+    assert "ORACLE" not in (root / "final" / "default" / "metrics.md").read_text(encoding="utf-8")
+    for name in ("summary.json", "search.json", "plan.json"):
+        assert json.loads((root / name).read_text())["objective"] == "oracle", name
+    for file in (root / "trials.parquet", root / "test.parquet", *(root / "trials" / "rows").iterdir()):
+        assert set(pq.read_table(file).column("objective").to_pylist()) == {"oracle"}, file
+    told = [event.text for event in events if event.stage == "tune"]
+    scores = [words for words in told if re.search(r"\d\.\d", words)]
+    assert any("after 2 steps" in words for words in scores)
+    assert all("score (oracle)" in words for words in scores)
+    assert sum("ORACLE: scored with the labels of the test images" in words for words in told) == 2
+
+
+def test_a_plan_by_an_oracle_is_marked(small_benchmark: Path, tmp_path: Path) -> None:
+    for objective, mark in (("good", False), ("oracle", True)):
+        words = [*command(small_benchmark, tmp_path / "run", "--objective", objective, "--dry-run")][3:]
+        assert ("ORACLE: trials are scored with the labels of the test images." in shown(words)) is mark
+        assert json.loads(shown([*words, "--json"]))["objective"] == objective
+
+
+def shown(words: list[str]) -> str:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def test_more_trials_at_once_than_the_cluster_can_place_are_refused_with_numbers(

@@ -15,10 +15,13 @@ import pytest
 from raysuite.errors import RunError
 from raysuite.reporting.definitions import METRICS
 from raysuite.reporting.exports import FORMATS, export
+from raysuite.reporting.page import render_report
 from raysuite.reporting.results import load_results
 from raysuite.reporting.summary import summarise
+from raysuite.reporting.tables import plain_table
 from raysuite.storage import Location
 
+from .markup import Page
 from .run_folder import FakeCategory, write_run_folder
 
 HOSTILE = '=HYPERLINK("http://x","a")'
@@ -26,6 +29,26 @@ HOSTILE = '=HYPERLINK("http://x","a")'
 
 def rows_of(root: Location) -> list[dict[str, object]]:
     return (root / "metrics.parquet").read_table().to_pylist()
+
+
+def test_a_run_with_settings_that_an_oracle_chose_says_so_in_every_form_for_people(fresh_run):
+    def told():
+        summaries = summarise(load_results(fresh_run))
+        page = Page(render_report(fresh_run)).visible
+        return [
+            page, plain_table(summaries), export(fresh_run, "markdown").decode(), export(fresh_run, "latex").decode()
+        ]  # fmt: skip
+
+    words = "ORACLE: the settings were chosen with the labels of these test images"
+    assert not any(words in text for text in told())
+    assert json.loads(export(fresh_run, "json"))["oracle"] is False
+    card = json.loads((fresh_run / "provenance.json").read_text())
+    (fresh_run / "provenance.json").write_text(json.dumps({**card, "oracle": True}))
+    assert all(words in text for text in told())
+    assert json.loads(export(fresh_run, "json"))["oracle"] is True
+    page, _, _, latex = told()
+    assert "nothing of a detector is chosen with them" not in page
+    assert all(words in line for line in latex.splitlines() if r"\caption" in line)
 
 
 def test_csv_has_every_row_and_column_with_every_digit(small_run):

@@ -2,14 +2,19 @@
 
 import json
 import re
+from dataclasses import asdict, replace
 
 import pytest
 
 from raysuite.errors import RunError
+from raysuite.reporting import search_cost
+from raysuite.reporting.search import markdown, text
+from raysuite.reporting.search_cost import held_figure
 from raysuite.reporting.search_page import MOST_ROWS, render_search_report, write_search_report
 from raysuite.storage import Location
-from raysuite.tuning.standing import standing
+from raysuite.tuning.standing import Trial, standing
 from raysuite.tuning.trials import read_trials, rows_of
+from raysuite.tuning.verdict import rank_correlation
 
 from .markup import Page
 from .search_folder import write_search_folder
@@ -149,6 +154,83 @@ def test_hostile_names_stay_text(hostile):
     ticks = figure_of(hostile, "figure-timeline")["layout"]["yaxis"]["ticktext"]
     assert any("&lt;img" in tick for tick in ticks)
     assert not any("<" in tick for tick in ticks)
+
+
+def test_categories_that_keep_the_default_are_named_and_the_others_have_a_difference_each(tmp_path):
+    root = write_search_folder(
+        Location.of(tmp_path / "search"), ("weave", "knit", "mesh", "felt"), per_category=True, keep=("mesh", "felt")
+    )
+    summary, page = json.loads((root / "summary.json").read_text()), Page(render_search_report(root))
+    assert page.row("image AUROC")[3] == "2 categories"
+    assert page.row("knit")[1:] == page.row("weave")[1:] == ["+5.0", "+5.0", "+5.0"]
+    for told in (page.visible, markdown(summary), text(summary)):
+        assert "ot in the verdict: felt, mesh, which keep the default" in told
+        assert "Mean of winner minus default in each category, points" in told
+    assert "| knit | +5.0 | +5.0 | +5.0 |" in markdown(summary)
+
+
+def test_on_one_category_the_verdict_says_all(search, page):
+    summary = json.loads((search / "summary.json").read_text())
+    assert "over 3 seeds" in text(summary)
+    for told in (page.visible, markdown(summary), text(summary)):
+        assert "in each category" not in told
+        assert "not in the verdict" not in told
+
+
+def test_a_summary_of_an_older_version_still_has_a_page(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"))
+    summary = json.loads((root / "summary.json").read_text())
+    for one in summary["final"]["verdicts"].values():
+        del one["by_category"], one["over"]
+        one["method"] = "paired t"
+    (root / "summary.json").write_text(json.dumps(summary))
+    assert Page(render_search_report(root)).row("image AUROC")[1] == "+5.0"
+
+
+def test_how_far_the_objective_is_to_be_trusted_is_said_in_whole_sentences(search):
+    summary = json.loads((search / "summary.json").read_text())
+    few = {**summary["correlations"][0], "full": asdict(rank_correlation([1, 2], [1, 2]))}
+    words = text({**summary, "correlations": [few]})
+    assert (
+        "weave, image AUROC: of trials that went to the end, rank correlation 1.00 over 2 trials, too few for an "
+        "interval; of all trials, rank correlation 1.00, 95 % interval" in words
+    )
+
+
+def test_what_trials_held_is_drawn_over_time_and_its_most_and_mean_are_said(page):
+    held = figure_of(page, "figure-held")
+    (trace,) = held["data"]
+    # Two at a time, for 28 of 30 seconds, of half a GPU each.
+    assert trace["line"]["shape"] == "hv"
+    assert (min(trace["y"]), max(trace["y"]), trace["y"][-1]) == (0, 1, 0)
+    assert held["layout"]["yaxis"]["title"]["text"] == "GPUs held"
+    assert "GPUs held: at most 1, 0.933 on average" in page.visible
+    assert any("2025-10-09 08:53:20" in row for row in page.rows)
+
+
+def test_without_gpus_what_is_held_are_cpus_and_where_nobody_noted_it_trials(search):
+    trials = standing_of(search)
+    assert held_figure(trials, {"cpus": 3, "gpus": 0.0})[1].startswith("CPUs held: at most 6,")
+    assert held_figure(trials, {})[1].startswith("Trials at once: at most 2,")
+    assert held_figure((), {}) == (None, "")
+
+
+def test_an_end_that_was_written_a_moment_late_holds_nothing_twice(search):
+    first = standing_of(search)[0]
+    rows = [replace(first.rows[0], started=start, ended=start + 10.02) for start in (0.0, 10.0)]
+    trials = [Trial(number, (row,), "done") for number, row in enumerate(rows)]
+    assert held_figure(trials, {"cpus": 2})[1].startswith("CPUs held: at most 2,")
+
+
+def test_too_many_trials_for_a_timeline_are_told_and_what_they_held_is_still_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_cost, "MOST_ROWS", 1)
+    page = Page(render_search_report(write_search_folder(Location.of(tmp_path / "search"))))
+    assert "There is no timeline: 2 trials at once are too many to draw (more than 1)." in page.visible
+    assert figure_of(page, "figure-held")["data"]
+    monkeypatch.setattr(search_cost, "MOST_ROWS", 2)
+    monkeypatch.setattr(search_cost, "MOST_BARS", 10)
+    page = Page(render_search_report(write_search_folder(Location.of(tmp_path / "search"))))
+    assert "There is no timeline: 24 trials are too many to draw (more than 10)." in page.visible
 
 
 def test_searches_of_single_categories_have_a_panel_each(tmp_path):

@@ -11,7 +11,7 @@ from raysuite.models.autoencoder import build
 from raysuite.settings import preset, with_words
 from raysuite.tuning.builtin import builtin
 from raysuite.tuning.families import rotated
-from raysuite.tuning.objective import LEAST_IMAGES, MOST_IMAGES, Exam, common_stride, images_for, score_of
+from raysuite.tuning.objective import LEAST_IMAGES, MOST_IMAGES, Exam, common_stride, images_for
 from raysuite.tuning.space import Choice, Dimension, Int, Space
 
 FIXED = DetectionConfig(choice="fixed")
@@ -89,27 +89,6 @@ def test_a_net_that_repairs_beats_one_that_copies(exam):
 
 def test_the_same_net_and_exam_give_the_same_marks(exam, net):
     assert exam.sit(net, DetectionConfig(), CPU) == exam.sit(net, DetectionConfig(), CPU)
-
-
-def figures(image, region):
-    return {"separation": image, "image_auroc": 0.1, "pixel_auroc": None, "pixel_ap": None, "aupro": region}
-
-
-def test_the_score_rises_with_every_figure_and_falls_with_the_residual():
-    start = score_of({"a": figures(0.8, 0.7), "b": figures(0.6, 0.5)}, 1e-3)
-    assert score_of({"a": figures(0.9, 0.7), "b": figures(0.6, 0.5)}, 1e-3) > start
-    assert score_of({"a": figures(0.8, 0.7), "b": figures(0.6, 0.6)}, 1e-3) > start
-    assert score_of({"a": figures(0.8, 0.7), "b": figures(0.6, 0.5)}, 5e-4) > start
-    assert score_of({"a": figures(0.8, 0.8)}, 1e-3) == pytest.approx(0.8, abs=1e-3)
-    assert score_of({"a": figures(0.6, 0.6)}, 0.0) < score_of({"a": figures(0.8, 0.8)}, 1e-3), "copying does not pay"
-    assert 0 < score_of({"a": figures(0.0, 0.0)}, 1.0) < score_of({"a": figures(1.0, 1.0)}, 0.0) < 1
-
-
-def test_the_score_is_none_where_nothing_is_known():
-    assert score_of({}, 1e-3) is None
-    assert score_of({"a": figures(None, None)}, 1e-3) is None
-    assert score_of({"a": figures(0.9, 0.9)}, float("nan")) is None
-    assert score_of({"a": figures(None, 0.5)}, 1e-3) < 0.5, "with a single good image its order counts"
 
 
 def test_images_on_which_nothing_can_be_seen_give_no_score_and_no_crash(net):

@@ -102,6 +102,18 @@ def test_a_condition_on_a_setting_that_is_not_searched_asks_the_start():
     assert space(grandchild, NARROW, WIDTH).validated(BASE).keys == ("model.width",)
 
 
+def test_a_condition_that_no_setting_could_meet_is_refused_though_it_is_on_one_that_is_not_searched():
+    never = Dimension("model.bottleneck", Int(4, 16), Condition("model.skip", ("nonsense",)))
+    with pytest.raises(ConfigError, match=r"searched when model.skip is nonsense, which it never is: .*one of convex"):
+        space(WIDTH, never).validated(BASE)
+
+
+def test_what_the_start_has_outside_the_space_is_named():
+    outside = space(WIDTH, Dimension("training.learning_rate", Float(0.05, 0.1)))
+    assert outside.lacking(outside.default_of(BASE)) == ["training.learning_rate"]
+    assert space(WIDTH, SKIP, NARROW).lacking({"model.width": 8, "model.skip": "none"}) == ["model.bottleneck"]
+
+
 def test_a_value_that_only_goes_with_other_searched_values_is_accepted():
     areas = space(
         Dimension("corruption.min_area", Float(0.01, 0.2)), Dimension("corruption.max_area", Float(0.25, 0.5))

@@ -13,7 +13,7 @@ from raysuite import settings
 from raysuite.errors import ConfigError, RunError, StorageError
 from raysuite.storage import Location
 from raysuite.tuning.ranking import Reached, best_of_each
-from raysuite.tuning.trials import SCHEMA, Rung, TrialRecord, as_table, read_trials, standings, write_trial
+from raysuite.tuning.trials import ADDED, SCHEMA, Rung, TrialRecord, as_table, read_trials, standings, write_trial
 
 CONFIG = settings.with_words(settings.preset("tiny"), ["model.dilations=[1, 2]"])
 
@@ -51,6 +51,18 @@ def test_a_trial_survives_with_all_it_has(tmp_path):
     assert table.column("score").to_pylist() == [0.7, None, None, 0.7, 0.7]
     assert json.loads(table.column("values")[0].as_py())["model.dilations"] == [1, 2]
     assert as_table([]).schema == SCHEMA
+
+
+def test_a_trial_says_by_what_it_is_scored_and_rows_of_older_versions_are_read(tmp_path):
+    folder = Location.of(tmp_path)
+    write_trial(folder, record(objective="oracle"))
+    table = (folder / "000000-grid.parquet").read_table()
+    assert table.column("objective").to_pylist() == ["oracle"]
+    (folder / "000000-grid.parquet").write_table(table.drop_columns(sorted(ADDED)))
+    assert read_trials(folder) == [record()]
+    (folder / "000000-grid.parquet").write_table(table.drop_columns(["node"]))
+    with pytest.raises(RunError, match="holds no trial"):
+        read_trials(folder)
 
 
 def test_a_folder_that_is_not_there_has_no_trials(tmp_path):

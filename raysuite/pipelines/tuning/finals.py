@@ -40,9 +40,10 @@ TEST = pa.schema(
         ("steps", pa.int64()),
         ("error", pa.string()),
         *((name, pa.float64()) for name in FIGURES),
+        ("objective", pa.string()),
     ]
 )
-"""Columns of ``test.parquet``: figures as fractions, of each trial's last net."""
+"""Columns of ``test.parquet``: figures as fractions, of each trial's last net, and what the search is scored by."""
 
 
 def retrain(
@@ -60,7 +61,7 @@ def retrain(
         name: Of the run folder below `SearchFolder.finals`.
         config: The settings.
         categories: What to train.
-        request: A `raysuite.pipelines.benchmark.Request`, of which data, seeds and resources are taken.
+        request: A `raysuite.pipelines.benchmark.Request`, of which data, seeds, resources and ``oracle`` are taken.
         on_event: Told of the progress.
 
     Returns:
@@ -128,7 +129,7 @@ def test_trials(
         try:
             rows[key] = ray.get(ended)
         except ray.exceptions.RayError as error:
-            row = {"number": number, "category": category, "steps": None}
+            row = {"number": number, "category": category, "steps": None, "objective": brief.objective}
             rows[key] = {**row, "error": f"{type(error).__name__}", **dict.fromkeys(FIGURES)}
         done = len(todo) - len(waiting)
         on_event(Event("judge", "", done, len(todo), "trials' nets on the test images"))
@@ -156,7 +157,7 @@ def _test(brief: Brief, number: int, category: str) -> dict[str, Any]:
     folder = SearchFolder(Run.open(brief.run))
     device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
     row: dict[str, Any] = {"number": number, "category": category, "steps": None, "error": None}
-    row |= dict.fromkeys(FIGURES)
+    row |= {**dict.fromkeys(FIGURES), "objective": brief.objective}
     try:
         record = read_trial(folder.rows, number, category)
         if record is None:

@@ -50,32 +50,28 @@ class SearchFolder:
         """The run folders of the retrained winners and of the default."""
         return self.run.root / "final"
 
-    def claim(self, card: Mapping[str, Any], first: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Note what decides about the search, or see that it is what was noted when it was begun.
+    def first(self) -> list[dict[str, Any]] | None:
+        """Values that are tried first, as they were noted when the search was begun; ``None`` if it was not yet.
+
+        Raises:
+            RunError: The note is damaged, or of another version.
+        """
+        noted = self._noted()
+        return None if noted is None else list(noted["first"])
+
+    def check(self, card: Mapping[str, Any]) -> None:
+        """See that a search that was begun here is this one.
 
         Args:
-            card: Plain values.
-            first: Values that are tried first.
-
-        Returns:
-            Those that are tried first, as they were noted: an earlier search that they are from may have gone on.
+            card: What decides about the search: plain values.
 
         Raises:
             ConfigError: The folder belongs to another search.
             RunError: The note is damaged, or of another version.
         """
-        file, now = self.run.root / "search.json", json.loads(json.dumps({"format": FORMAT_VERSION, **card}))
-        if not file.is_file():
-            now["first"] = json.loads(json.dumps(list(first)))
-            file.write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
-            return list(now["first"])
-        try:
-            there: dict[str, Any] = json.loads(file.read_text())
-            noted: list[dict[str, Any]] = there.pop("first")
-        except (ValueError, KeyError, AttributeError) as error:
-            raise RunError(f"{file} is damaged; take another --run folder") from error
-        if there.get("format") != FORMAT_VERSION:
-            raise RunError(f"{file} is of another version of raysuite; take another --run folder")
+        there, now = self._noted(), json.loads(json.dumps(card))
+        if there is None:
+            return
         told = [
             f"{name} is not the same" if isinstance(now[name], dict | list)
             else f"{name} was {there.get(name)!r} and is now {now[name]!r}"
@@ -83,17 +79,58 @@ class SearchFolder:
         ]  # fmt: skip
         if told:
             raise ConfigError(f"{self.run.root} has another search: {'; '.join(told)}. Take another --run folder")
-        return noted
+
+    def claim(self, card: Mapping[str, Any], first: Sequence[Mapping[str, Any]]) -> None:
+        """Note what decides about the search, unless it was noted when it was begun: then see that it is the same.
+
+        Args:
+            card: Plain values.
+            first: Values that are tried first.
+
+        Raises:
+            ConfigError: The folder belongs to another search.
+            RunError: The note is damaged, or of another version.
+        """
+        self.check(card)
+        if self._noted() is None:
+            now = {"format": FORMAT_VERSION, **card, "first": list(first)}
+            (self.run.root / "search.json").write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+
+    def _noted(self) -> dict[str, Any] | None:
+        file = self.run.root / "search.json"
+        if not file.is_file():
+            return None
+        try:
+            there: dict[str, Any] = json.loads(file.read_text())
+            there["first"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{file} is damaged; take another --run folder") from error
+        if there.get("format") != FORMAT_VERSION:
+            raise RunError(f"{file} is of another version of raysuite; take another --run folder")
+        return there
 
     def note_plan(self, card: Mapping[str, Any]) -> None:
         """Note what the last command asked for, for whoever looks at the folder: it decides about nothing."""
         (self.run.root / "plan.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
-    def spent(self) -> float:
-        """Seconds that were spent on searching so far, over all commands."""
-        file = self.run.root / "spent.json"
-        return float(json.loads(file.read_text())["seconds"]) if file.is_file() else 0.0
+    def spent(self, categories: Sequence[str] | None = None) -> float:
+        """Seconds that all commands have spent: on all searches, or on that of some categories."""
+        of = self._spent()
+        return sum(of.values()) if categories is None else of.get(_name(categories), 0.0)
 
-    def set_spent(self, seconds: float) -> None:
-        """Note what was spent."""
-        (self.run.root / "spent.json").write_text(json.dumps({"seconds": seconds}) + "\n")
+    def set_spent(self, categories: Sequence[str], seconds: float) -> None:
+        """Note what the search on some categories has spent."""
+        of = {**self._spent(), _name(categories): seconds}
+        card = {"seconds": sum(of.values()), "searches": of}
+        (self.run.root / "spent.json").write_text(json.dumps(card, ensure_ascii=False) + "\n")
+
+    def _spent(self) -> dict[str, float]:
+        file = self.run.root / "spent.json"
+        if not file.is_file():
+            return {}
+        card = json.loads(file.read_text())
+        return dict(card.get("searches", {"": card["seconds"]}))
+
+
+def _name(categories: Sequence[str]) -> str:
+    return "/".join(categories)

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from raysuite import provenance
+from raysuite.datasets.entries import Listing
 from raysuite.errors import RunError
 from raysuite.locks import owned
 from raysuite.pipelines import benchmark
@@ -35,15 +36,20 @@ def plan(request: Request) -> Plan:
     """What `tune` would do; nothing is written, and without an address Ray is not started.
 
     Raises:
-        ConfigError: Space or settings cannot be used.
+        ConfigError: Space or settings cannot be used, or the folder belongs to another search.
         DatasetError: A data set cannot be used.
         ClusterError: Ray cannot be reached, or can never hold so many trials at once.
     """
     listings = benchmark.find_listings(request.as_benchmark())
+    folder = _there(request, listings)
+    first = folder.first()
     if request.address is None:
-        return plan_of(request, listings, this_machine(), None)
-    with ray_session(request.address, worker_logs=request.worker_logs):
-        return plan_of(request, listings, cluster_nodes(), growth())
+        planned = plan_of(request, listings, this_machine(), None, first)
+    else:
+        with ray_session(request.address, worker_logs=request.worker_logs):
+            planned = plan_of(request, listings, cluster_nodes(), growth(), first)
+    folder.check(_card(request, planned))
+    return planned
 
 
 def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchFolder, dict[str, Any]]:
@@ -61,13 +67,15 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
     rungs_for(request)
     with ExitStack() as stack:
         stack.enter_context(owned(Run.place(request.run)))
-        run = Run.create(request.run, [listing.source for listing in listings], request.config)
-        folder = SearchFolder(run)
+        first = _there(request, listings).first()
         stack.enter_context(ray_session(request.address, worker_logs=request.worker_logs))
-        planned = plan_of(request, listings, cluster_nodes(), growth())
+        planned = plan_of(request, listings, cluster_nodes(), growth(), first)
         if planned.lack is not None:
             planner_for(jobs_of(request), 1, request.gpu_share)  # asks a cluster that grows whether it ever could
-        planned = replace(planned, first=tuple(folder.claim(_card(request, planned), planned.first)))
+        run = Run.create(request.run, [listing.source for listing in listings], request.config)
+        folder = SearchFolder(run)
+        folder.claim(_card(request, planned), planned.first)
+        planned = replace(planned, first=tuple(folder.first() or ()))
         # With time alone to end it there is no number of trials that anybody means to reach.
         asked = planned.trials if request.trials or request.time_budget is None else None
         folder.note_plan({**planned.as_mapping(), "trials_each": asked, "time_budget": request.time_budget})
@@ -81,20 +89,39 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
         )  # fmt: skip
         briefs = [_brief(request, run, planned, group) for group in planned.groups]
         for index, brief in enumerate(briefs):
-            _search(request, folder, brief, planned, len(briefs) - index, on_event)
+            left = _time_left(request, folder, briefs, index)
+            _search(request, folder, brief, planned, left, on_event)
         return folder, _conclude(request, folder, briefs, planned, on_event)
 
 
+def _there(request: Request, listings: Sequence[Listing]) -> SearchFolder:
+    """The folder as it is or would be; nothing is written. Raises if it was made with other settings."""
+    sources = [listing.source for listing in listings]
+    return SearchFolder(Run.create(request.run, sources, request.config, write=False))
+
+
+def _time_left(request: Request, folder: SearchFolder, briefs: Sequence[Brief], index: int) -> float | None:
+    """Of the budget for one of several searches, which come one after the other: each fills the cluster.
+
+    They share what those before them have left over. What a search has spent before it was stopped counts for its own
+    share, or it would go on with that of the others.
+    """
+    if request.time_budget is None:
+        return None
+    before = sum(folder.spent(brief.categories) for brief in briefs[:index])
+    return (request.time_budget - before) / (len(briefs) - index) - folder.spent(briefs[index].categories)
+
+
 def _search(
-    request: Request, folder: SearchFolder, brief: Brief, planned: Plan, searches_left: int, on_event: Listener
+    request: Request, folder: SearchFolder, brief: Brief, planned: Plan, left: float | None, on_event: Listener
 ) -> None:
-    # Searches of single categories come one after the other: each fills the cluster, and they share what time is left.
-    left = None if request.time_budget is None else (request.time_budget - folder.spent()) / searches_left
     manner = Manner(
         request.search, request.early_stopping, request.minimise, planned.trials, left, planned.at_once, planned.need
     )
     subject = f" on {brief.categories[0]}" if request.per_category else ""
     text = f"up to {planned.trials} trials{subject}, {planned.at_once} at once, {planned.need.words()} each"
+    if request.oracle:
+        text += "; ORACLE: scored with the labels of the test images"
     on_event(Event("tune", "", 0, planned.trials, text))
     search(folder, brief, manner, planned.first, on_event)
 
@@ -119,7 +146,6 @@ def _conclude(
     card = {
         "format": 1,
         "oracle": request.oracle,
-        "objective": "oracle" if request.oracle else "good",
         "preset": request.config.preset,
         "search": request.search,
         "early_stopping": request.early_stopping,
@@ -163,12 +189,14 @@ def _finals(
     for one in better:
         # A search that goes on later may find another one.
         name = f"trial-{one.winner}" + (f"-{one.brief.categories[0]}" if request.per_category else "")
-        winners += retrain(folder, name, one.config, one.brief.categories, asked, on_event)
+        winners += retrain(
+            folder, name, one.config, one.brief.categories, replace(asked, oracle=request.oracle), on_event
+        )
     categories = [category for one in better for category in one.brief.categories]
     default = retrain(folder, "default", request.config, categories, asked, on_event)
     return {
         "seeds": list(seeds),
-        "verdicts": outcomes.verdicts(winners, default, request.seed),
+        "verdicts": outcomes.verdicts(winners, default),
         "rows": [
             {"settings": name, **{key: row.get(key) for key in ("category", "seed", *outcomes.JUDGED)}}
             for name, rows in (("winner", winners), ("default", default)) for row in rows
@@ -200,9 +228,10 @@ def _card(request: Request, planned: Plan) -> dict[str, Any]:
         "search": request.search,
         "early_stopping": request.early_stopping,
         "minimise": request.minimise,
-        "objective": "oracle" if request.oracle else "good",
+        "objective": request.objective,
         "rungs": planned.rungs,
         "seed": request.seed,
+        **({"warm_start": [Location.of(where).uri for where in request.warm_start]} if request.warm_start else {}),
     }
 
 

@@ -185,13 +185,12 @@ def correlations(records: Sequence[TrialRecord], tested: Rows, rungs: Sequence[i
     return found
 
 
-def verdicts(winner: Rows, default: Rows, seed: int) -> dict[str, dict[str, Any]]:
+def verdicts(winner: Rows, default: Rows) -> dict[str, dict[str, Any]]:
     """Winner against default by metric, over the same categories and seeds.
 
     Args:
         winner: Rows of metrics of the retrained winners.
         default: Those of the retrained default; categories without a winner's row are left out.
-        seed: Of the bootstrap.
     """
     pairs = {(row["category"], row["seed"]) for row in winner}
     return {
@@ -200,7 +199,6 @@ def verdicts(winner: Rows, default: Rows, seed: int) -> dict[str, dict[str, Any]
                 {(row["category"], row["seed"]): row.get(metric) for row in winner},
                 {(row["category"], row["seed"]): row.get(metric) for row in default
                  if (row["category"], row["seed"]) in pairs},
-                seed=seed,
             )
         )
         for metric in JUDGED

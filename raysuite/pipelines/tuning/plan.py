@@ -90,6 +90,15 @@ class Request:
     arguments: tuple[str, ...] = ()
     worker_logs: bool = False
 
+    def __post_init__(self) -> None:
+        if self.minimise and self.search != "tpe":
+            raise ConfigError(f"--minimise is for --search tpe; a {self.search} search goes for nothing")
+
+    @property
+    def objective(self) -> str:
+        """What trials are scored by: ``good`` images alone, or the labels of the test images, as an ``oracle``."""
+        return "oracle" if self.oracle else "good"
+
     @property
     def most_trials(self) -> int:
         """Trials of each search."""
@@ -117,6 +126,7 @@ class Plan:
         space: What is searched.
         groups: Categories of each search.
         rungs: Steps after which trials are scored.
+        objective: ``good`` or ``oracle``.
         trials: Of each search.
         first: Values that are tried first.
         need: What a trial takes.
@@ -127,6 +137,7 @@ class Plan:
     space: Space
     groups: tuple[tuple[str, ...], ...]
     rungs: tuple[int, ...]
+    objective: str
     trials: int
     first: tuple[Values, ...]
     need: Need
@@ -138,6 +149,7 @@ class Plan:
         return {
             "space": self.space.as_mapping(),
             "searches": [list(group) for group in self.groups],
+            "objective": self.objective,
             "trials_each": self.trials,
             "rungs": list(self.rungs),
             "first": [dict(values) for values in self.first],
@@ -177,7 +189,13 @@ def rungs_for(request: Request) -> tuple[int, ...]:
     return rungs_of(steps, first)
 
 
-def plan_of(request: Request, listings: Sequence[Listing], nodes: Sequence[Node], may_become: Growth | None) -> Plan:
+def plan_of(
+    request: Request,
+    listings: Sequence[Listing],
+    nodes: Sequence[Node],
+    may_become: Growth | None,
+    noted: Sequence[Values] | None,
+) -> Plan:
     """What a command would do.
 
     Args:
@@ -185,6 +203,7 @@ def plan_of(request: Request, listings: Sequence[Listing], nodes: Sequence[Node]
         listings: The images of its data sets.
         nodes: The cluster.
         may_become: What it may become, if it grows by itself.
+        noted: What the search tries first, if it was begun before: an earlier one that this is from may have gone on.
 
     Raises:
         ConfigError: Space or settings cannot be used.
@@ -193,13 +212,13 @@ def plan_of(request: Request, listings: Sequence[Listing], nodes: Sequence[Node]
     """
     space = space_of(request)
     categories = tuple(category for listing in listings for category in listing.categories)
-    first = _first(request, space)
+    first = _first(request, space) if noted is None else noted
     trials = request.most_trials
     if request.search == "grid":
         trials = len(grid(space, first, trials))
     need, at_once, lack = resources(request, nodes, may_become)
     groups = tuple((category,) for category in categories) if request.per_category else (categories,)
-    return Plan(space, groups, rungs_for(request), trials, tuple(first), need, at_once, lack)
+    return Plan(space, groups, rungs_for(request), request.objective, trials, tuple(first), need, at_once, lack)
 
 
 def resources(request: Request, nodes: Sequence[Node], may_become: Growth | None) -> tuple[Need, int, str | None]:

@@ -26,6 +26,9 @@ SEARCHES = ("tpe", "random", "grid")
 GRID_POINTS = 3
 """Values of each range in a grid."""
 
+APART = 1_000_003
+"""Seeds of the sampler are so far apart, a step for each trial that was begun before: a prime, so that none meet."""
+
 DIRECTIONS = {"score": "max", "latency_ms": "min", "parameters": "min"}
 STUDY = "raysuite"
 
@@ -89,16 +92,19 @@ def grid(space: Space, first: Sequence[Values], most: int) -> list[Values]:
     Raises:
         ConfigError: There are more than ``most``.
     """
-    points = [dict(one) for one in first]
+    points = {_identity(one): dict(one) for one in first}
     for point in itertools.islice(space.grid(GRID_POINTS), most + 1):
-        if point not in points:
-            points.append(point)
+        points.setdefault(_identity(point), point)
     if len(points) > most:
         raise ConfigError(
             f"the grid has more than the {most} trials that --trials allows, with {GRID_POINTS} values of each of "
             f"{len(space)} settings: allow more, fix some with --fix, or take --search tpe"
         )
-    return list(points)
+    return list(points.values())
+
+
+def _identity(values: Values) -> frozenset[tuple[str, Any]]:
+    return frozenset((key, tuple(value) if isinstance(value, list) else value) for key, value in values.items())
 
 
 def listed(supply: Supply, search: str, most: int) -> list[dict[str, Any]]:
@@ -133,7 +139,12 @@ def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
         # Optuna calls what is used here experimental; its version is in our hands.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
-            seed=supply.seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
+            # With the same seed a search that goes on would draw again what it drew at its start.
+            seed=(supply.seed + APART * supply.next_number) % 2**32,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=10,
         )
     # The study is filled before it is handed over, as OptunaSearch itself takes no earlier trials of such a space.
     storage = optuna.storages.InMemoryStorage()
@@ -152,7 +163,7 @@ def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
     for number in range(supply.next_number, len(supply.first)):
         study.enqueue_trial(_sampled(supply.space, supply.first[number]), {"number": number})
     several = len(metrics) > 1
-    return OptunaSearch(
+    return _Telling(
         _Drawing(supply.space, max(supply.next_number, len(supply.first))),
         metric=list(metrics) if several else metrics[0],
         mode=modes if several else modes[0],
@@ -160,6 +171,16 @@ def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
         storage=storage,
         study_name=STUDY,
     )
+
+
+class _Telling(OptunaSearch):
+    """Tells Optuna of trials that came to no score, which for several objectives it would take for running ones."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        known = self.metric if isinstance(self.metric, list) else [self.metric]
+        if isinstance(self.metric, list) and result and any(result.get(name) is None for name in known):
+            result = None
+        super().on_trial_complete(trial_id, result, error)
 
 
 class _Drawing:

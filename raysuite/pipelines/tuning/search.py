@@ -14,10 +14,12 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
+import ray.exceptions
 import ray.tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from raysuite.errors import ClusterError
+from raysuite.memory import first_line
 from raysuite.pipelines.exported_tuning import SearchExported, outcome_of
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.tuning.folder import SearchFolder
@@ -28,6 +30,7 @@ from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import State, TrialRecord, read_trial, read_trials, write_trial
 
 NOTE_SECONDS = 5.0
+DIED = "its worker died twice: it was killed, as for want of memory, or crashed"
 OUT_OF_TIME = "the time budget was over"
 """Why a trial was stopped that goes on if there is more time."""
 
@@ -87,7 +90,7 @@ def search(
     known = [_known(number, rows, brief) for number, rows in sorted(rows_of.items())]
     supply = Supply(brief.space, first, known, manner.trials, brief.seed)
     over = [one.number for one in known if one.is_over]
-    exported = SearchExported(brief.categories, manner.trials, rows_of, over)
+    exported = SearchExported(brief.categories, brief.objective, manner.trials, rows_of, over)
     watch = _Watch(folder, brief, manner, on_event, len(over), exported)
     points = listed(supply, manner.search, manner.trials) if manner.search != "tpe" else []
     count = len(points) if manner.search != "tpe" else len(supply.unfinished) + supply.new
@@ -224,9 +227,12 @@ class _Watch(ray.tune.Callback):
     ) -> None:
         self._folder, self._brief, self._manner, self._on_event, self._over = folder, brief, manner, on_event, over
         self._exported = exported
+        self._score = "score (oracle)" if brief.oracle else "score"
         self._since: dict[str, float] = {}
         self._started = self._noted = time.monotonic()
-        self._spent = folder.spent()
+        # Of earlier commands; and what other searches of the folder have spent.
+        self._spent = folder.spent(brief.categories)
+        self._others = folder.spent() - self._spent
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune keeps a copy of its callbacks that nothing is made of."""
@@ -236,8 +242,8 @@ class _Watch(ray.tune.Callback):
         """Write down the time that was spent."""
         self._noted = time.monotonic()
         spent = self._spent + self._noted - self._started
-        self._folder.set_spent(spent)
-        self._exported.spent(spent)
+        self._folder.set_spent(self._brief.categories, spent)
+        self._exported.spent(self._others + spent)
 
     def on_step_end(self, **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
         if time.monotonic() - self._noted > NOTE_SECONDS:
@@ -251,7 +257,7 @@ class _Watch(ray.tune.Callback):
         self._since[trial.trial_id] = time.monotonic()
         if "score" in result:
             self._exported.reached(trial.config["trial"]["number"], result["steps"])
-            text = f"score {100 * result['score']:.1f} after {result['steps']} steps"
+            text = f"{self._score} {100 * result['score']:.1f} after {result['steps']} steps"
             self._tell(trial, result["steps"], text, "running")
 
     def on_trial_complete(self, *, trial: Any, **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
@@ -263,8 +269,7 @@ class _Watch(ray.tune.Callback):
             self._settle(trial, reason)
 
     def on_trial_error(self, *, trial: Any, **info: Any) -> None:  # type: ignore[override] # noqa: ARG002
-        died = "its worker died twice: it was killed, as for want of memory, or crashed"
-        self._close(trial, self._why_it_took_too_long(trial) or died)
+        self._close(trial, self._why_it_took_too_long(trial) or _raised(trial) or DIED)
 
     def _why_it_took_too_long(self, trial: Any) -> str | None:
         since, timeout = self._since.get(trial.trial_id, time.monotonic()), self._brief.timeout
@@ -285,6 +290,10 @@ class _Watch(ray.tune.Callback):
                 why = OUT_OF_TIME if out else f"others were better after {row.steps} steps"
                 state: State = "stopped" if reason is None else "failed"
                 row = replace(row, state=state, reason=reason or why, ended=time.time())
+                if reason is not None:
+                    # Its worker could not say what it had cost since.
+                    lost = time.monotonic() - self._since.get(trial.trial_id, time.monotonic())
+                    row = replace(row, seconds_after_rung=row.seconds_after_rung + lost / len(self._brief.categories))
                 write_trial(self._folder.rows, row)
             rows.append(row)
         return rows
@@ -298,7 +307,7 @@ class _Watch(ray.tune.Callback):
         self._over += 1
         words = outcome_of(rows)
         bad = words.state in {"failed", "invalid"}
-        score = f", score {100 * words.score:.1f}" if words.score is not None and not bad else ""
+        score = f", {self._score} {100 * words.score:.1f}" if words.score is not None and not bad else ""
         text = f"{words.state}: {words.reason}" if words.reason else words.state
         self._tell(trial, words.steps, text + score, "failed" if bad else "done")
 
@@ -313,6 +322,14 @@ class _Watch(ray.tune.Callback):
         self._on_event(Event("tune", subject, steps, self._brief.rungs[-1], text, state))
         if state != "running":
             self._on_event(Event("tune", "", self._over, self._manner.trials, f"{self._over} trials are over"))
+
+
+def _raised(trial: Any) -> str | None:
+    """What a worker raised that could not write it into its rows; ``None`` if it died without a word."""
+    error = trial.get_pickled_error()
+    if not isinstance(error, ray.exceptions.RayTaskError):
+        return None
+    return f"{type(error.cause).__name__}: {first_line(error.cause)}"
 
 
 @contextmanager

@@ -44,8 +44,8 @@ from raysuite.tuning.space import Space
 from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import Rung, State, TrialRecord, read_trial, write_trial
 
-PASSES = 5
-"""Forward passes whose median is a net's latency."""
+PASSES = 10
+"""Forward passes of which the fastest is a net's latency: what else the machine does only makes them slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ class Brief:
     threads: int
     timeout: float | None = None
 
+    @property
+    def objective(self) -> str:
+        """What scores are by: ``good`` images alone, or the labels of the test images, as an ``oracle``."""
+        return "oracle" if self.oracle else "good"
+
     def fresh(self, number: int, values: Mapping[str, Any]) -> list[TrialRecord]:
         """The rows of a trial that begins now."""
         try:
@@ -83,7 +88,7 @@ class Brief:
         return [
             TrialRecord(
                 number=number, category=category, seed=self.seed, values=self.space.active(values), config=config,
-                started=time.time(), node=socket.gethostname(),
+                started=time.time(), node=socket.gethostname(), objective=self.objective,
             )
             for category in self.categories
         ]  # fmt: skip
@@ -111,7 +116,7 @@ class _Paused(Exception):  # noqa: N818 -- no error
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """A category's images and exam."""
 
     images: GoodImages
@@ -119,12 +124,20 @@ class _Kept:
 
 
 @lru_cache(maxsize=64)
-def _kept(run: str, category: str, base: Config, seed: int, stride: int, first: int) -> _Kept:
+def _kept(run: str, category: str, base: Config, seed: int, stride: int, first: int) -> Kept:
     """The same for all trials of a search, which is why a worker that does several of them keeps it."""
     images = good_images(Run.open(run), category, base, seed, stride)
     families = rotated(seed)
     count = images_for(first, base.training.batch_size, len(families.steering))
-    return _Kept(images, Exam.draw(images.train_NCHW, images.validation_NCHW, families, seed, count))
+    # No trial has a threshold, so what is held out for it is free; what is made of the search has another split.
+    unseen_NCHW = torch.cat([images.validation_NCHW, images.held_out_NCHW])
+    return Kept(images, Exam.draw(images.train_NCHW, unseen_NCHW, families, seed, count))
+
+
+def images_and_exam(brief: Brief, category: str) -> Kept:
+    """What all trials of a search are trained on and asked about."""
+    stride = common_stride(brief.space, brief.base)
+    return _kept(brief.run, category, brief.base, brief.seed, stride, brief.rungs[0])
 
 
 class _Trial:
@@ -134,6 +147,9 @@ class _Trial:
         self.device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
         self.rows: dict[str, TrialRecord] = {}
         self.spent: dict[str, float] = {}
+        self.at: str | None = None
+        """What is trained now."""
+        self.since = time.perf_counter()
 
     def go(self) -> None:
         rows = [
@@ -144,10 +160,10 @@ class _Trial:
             return  # It hung, and the worker that hung in it is no more.
         for row in rows:
             self.spent[row.category] = row.seconds
-            again = replace(row, state="running", reason=None, ended=None)
+            again = replace(row, state="running", reason=None, ended=None, node=socket.gethostname())
             self._write(row.category, row if row.state == "done" else again)
-        self._watch()
         try:
+            self._watch()
             self._climb(self.brief.space.config(self.brief.base, self.values))
         except ConfigError as error:
             self._end("invalid", str(error))
@@ -176,16 +192,15 @@ class _Trial:
             self._report(rung)
 
     def _train(self, config: Config, category: str, rungs: list[int], then: Callable[[int], None]) -> None:
-        since = time.perf_counter()
-        kept = self._kept(category)
+        self.at, self.since = category, time.perf_counter()
+        kept = images_and_exam(self.brief, category)
         # A stream can be opened again; images in memory are let go by who trained on them.
         source = kept.images.source if kept.images.streamed else Resident(kept.images.train_NCHW)
 
         def judge(step: int, trained: Trained) -> None:
-            nonlocal since
-            self._judge(config, category, step, trained, since)
+            self._judge(config, category, step, trained)
             then(step)
-            since = time.perf_counter()
+            self.since = time.perf_counter()
 
         work = self.folder.work(self.number, category)
         with closing(source):
@@ -194,9 +209,9 @@ class _Trial:
                 pauses=rungs, on_pause=judge,
             )  # fmt: skip
 
-    def _judge(self, config: Config, category: str, step: int, trained: Trained, since: float) -> None:
+    def _judge(self, config: Config, category: str, step: int, trained: Trained) -> None:
         """Score the net, and write the row."""
-        kept, is_last = self._kept(category), step == self.brief.rungs[-1]
+        kept, is_last = images_and_exam(self.brief, category), step == self.brief.rungs[-1]
         flips = trained.augmentation.flips
         marks = kept.exam.sit(trained.net, config.detection, self.device, symmetries=flips, judge=is_last)
         score = marks.score
@@ -207,7 +222,7 @@ class _Trial:
             score = steering_score(known) if known else None
         work = self.folder.work(self.number, category)
         (work / "history.parquet").write_table(_table(trained))
-        self.spent[category] += time.perf_counter() - since
+        self.spent[category] += self._since()
         row = self.rows[category].with_rung(Rung(step, score, marks.residual, self.spent[category]))
         row = replace(
             row,
@@ -242,19 +257,25 @@ class _Trial:
         if self.brief.timeout is not None:
             faulthandler.dump_traceback_later(self.brief.timeout, exit=True, file=_nowhere())
 
-    def _kept(self, category: str) -> _Kept:
-        base, seed = self.brief.base, self.brief.seed
-        return _kept(
-            self.brief.run, category, base, seed, common_stride(self.brief.space, base), self.brief.rungs[0]
-        )  # fmt: skip
-
     def _has(self, category: str, rung: int) -> bool:
         return any(one.steps == rung for one in self.rows[category].curve)
 
     def _end(self, state: State, reason: str) -> None:
         for category, row in self.rows.items():
-            if row.state == "running":
-                self._write(category, replace(row, state=state, reason=reason, ended=time.time()))
+            if row.state != "running":
+                continue
+            ended = replace(row, state=state, reason=reason, ended=time.time())
+            if category == self.at:
+                ended = replace(ended, seconds_after_rung=row.seconds_after_rung + self._since())
+            elif self.at is not None:
+                ended = replace(ended, reason=f"on {self.at}: {reason}")
+            self._write(category, ended)
+
+    def _since(self) -> float:
+        """Seconds since the clock was last read."""
+        now = time.perf_counter()
+        passed, self.since = now - self.since, now
+        return passed
 
     def _write(self, category: str, row: TrialRecord) -> None:
         self.rows[category] = row
@@ -275,7 +296,7 @@ def _nowhere() -> Any:
 
 @torch.inference_mode()
 def latency_ms(net: Autoencoder, device: torch.device, image_1CHW: torch.Tensor) -> float:
-    """Milliseconds of a forward pass of one image, the median of `PASSES`, beside whatever else the machine does.
+    """Milliseconds of a forward pass of one image, the fastest of `PASSES` after a first one.
 
     Args:
         net: In evaluation mode, on the device.
@@ -290,4 +311,4 @@ def latency_ms(net: Autoencoder, device: torch.device, image_1CHW: torch.Tensor)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds[1:])
+    return 1000 * min(seconds[1:])
