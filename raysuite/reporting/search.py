@@ -94,7 +94,7 @@ def _words(summary: Summary, one: Summary) -> list[str]:
     score = "the oracle's score" if summary["oracle"] else "the objective"
     winner, default = one["winner"], one["default"]
     if one["is_default"]:
-        found = [f"{one['file']} is the default: {score} prefers no trial to it ({_percent(winner['score'])})"]
+        found = [f"{one['file']} is the default ({_percent(winner['score'])}): {default_words(one, score)}"]
     else:
         beside = f", the default {_percent(default['score'])}" if default else ""
         found = [f"{one['file']} is trial {winner['number']}: {score} gives it {_percent(winner['score'])}{beside}"]
@@ -112,6 +112,17 @@ def _words(summary: Summary, one: Summary) -> list[str]:
     else:
         found.append(f"what mattered is not known: {importances['reason']}")
     return found
+
+
+def default_words(one: Summary, score: str = "the objective") -> str:
+    """Why the default is kept."""
+    # Summaries of older versions passed over none.
+    if (best := one.get("passed_over")) is None:
+        return f"{score} prefers no trial to it"
+    return (
+        f"trial {best['number']} has a better score ({_percent(best['score'])}), but not surely so: "
+        f"{best['words']}, where two are asked for"
+    )
 
 
 def _verdict(summary: Summary) -> list[str]:

@@ -11,7 +11,7 @@ from raysuite.reporting import search_settings, tables, units
 from raysuite.reporting.definitions import UNDEFINED
 from raysuite.reporting.html import FigureView, commands_of, render_page
 from raysuite.reporting.html import figure_view as _view
-from raysuite.reporting.search import BY_CATEGORY, METRICS, ORACLE, by_category, kept_words, points
+from raysuite.reporting.search import BY_CATEGORY, METRICS, ORACLE, by_category, default_words, kept_words, points
 from raysuite.reporting.search_cost import cost_of, each_takes, held_figure, timeline_figure
 from raysuite.reporting.search_results import SearchResults, load_search
 from raysuite.storage import Location
@@ -36,6 +36,7 @@ class GroupView:
         best: The winner as things stand.
         default: The trial of the start.
         file: The winner's file of settings; empty before the end.
+        kept: Why that is the default though another trial has a better score; empty otherwise.
         changes: Key, start's and winner's value of each setting in which they differ.
         leaders: The first trials, best first.
         columns: Settings whose values are shown of the leaders.
@@ -53,6 +54,7 @@ class GroupView:
     best: Trial | None
     default: Trial | None
     file: str
+    kept: str
     changes: Sequence[tuple[str, str, str]]
     leaders: Sequence[Trial]
     columns: Sequence[str]
@@ -166,6 +168,7 @@ def _group_view(index: int, group: Group, results: SearchResults) -> GroupView:
         best=best,
         default=default,
         file=str(outcome["file"]) if outcome is not None and not results.is_stale else "",
+        kept=default_words(outcome) if outcome and not results.is_stale and outcome.get("passed_over") else "",
         changes=[
             (key, _word(old), _word(new)) for key, (old, new) in (results.changes(best) if best else {}).items()
         ],

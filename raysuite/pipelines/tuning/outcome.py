@@ -13,8 +13,10 @@ from raysuite.config import Config
 from raysuite.errors import RunError
 from raysuite.pipelines.tuning.judging import FIGURES
 from raysuite.pipelines.tuning.trial import Brief
+from raysuite.tuning.families import rotated
 from raysuite.tuning.importance import importances
 from raysuite.tuning.pareto import pareto_front
+from raysuite.tuning.preference import Gain, gain
 from raysuite.tuning.ranking import best_of_each, by_mean_rank
 from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import TrialRecord, standings
@@ -51,15 +53,32 @@ class Outcome:
         if len(brief.categories) == 1:
             best = best_of_each(standings(own))[brief.categories[0]]
             assert best is not None  # noqa: S101 -- some trial has a score
-            self.winner = best
         else:
-            self.winner = self.order[0]
+            best = self.order[0]
+        default = self._default_number()
+        passed_over = self._gain(best, default)
+        self.passed_over = (best, passed_over) if passed_over is not None and not passed_over.is_sure else None
+        """The best trial by rank and what it gains on the default, if that is not sure: then the default wins."""
+        self.winner = default if self.passed_over is not None and default is not None else best
         self.config: Config = self.trials[self.winner][0].as_config()
 
     @property
     def is_default(self) -> bool:
-        """Whether nothing was found that the objective prefers to the start."""
+        """Whether nothing was found that the objective surely prefers to the start."""
         return self.config == self.brief.base
+
+    def _gain(self, best: int, default: int | None) -> Gain | None:
+        """``None`` if the default is the best, was not tried or did not come as far; an oracle asks no families."""
+        if default is None or default == best or self.brief.oracle:
+            return None
+        rows = [{row.category: row for row in self.trials[number]} for number in (best, default)]
+        categories = self.brief.categories
+        if any(set(of) != set(categories) for of in rows):
+            return None
+        if any(rows[0][name].steps != rows[1][name].steps or rows[1][name].reached is None for name in categories):
+            return None
+        mine, other = ([of[name].families for name in categories] for of in rows)
+        return gain(mine, other, rotated(self.brief.seed).steering)
 
     def as_mapping(self) -> dict[str, Any]:
         """The figures for ``summary.json``."""
@@ -67,6 +86,7 @@ class Outcome:
             "categories": list(self.brief.categories),
             "winner": self._line(self.winner),
             "is_default": self.is_default,
+            "passed_over": self._passed_over(),
             "changes": {
                 key: {"default": old, "winner": new}
                 for key, (old, new) in settings.differences(self.brief.base, self.config).items()
@@ -109,11 +129,20 @@ class Outcome:
             "seconds": sum(row.seconds for row in rows),
         }
 
+    def _passed_over(self) -> dict[str, Any] | None:
+        if self.passed_over is None:
+            return None
+        number, gained = self.passed_over
+        return {"number": number, "score": self.score(number), "words": str(gained)}
+
     def _default(self) -> dict[str, Any] | None:
-        """The trial of the start itself, if the space has it and it was not stopped by a failure."""
+        number = self._default_number()
+        return None if number is None else self._line(number)
+
+    def _default_number(self) -> int | None:
+        """The trial of the start itself, if the space has it."""
         base = settings.to_mapping(self.brief.base)
-        numbers = [number for number, rows in self.trials.items() if rows[0].config == base]
-        return self._line(numbers[0]) if numbers else None
+        return next((number for number, rows in self.trials.items() if rows[0].config == base), None)
 
     def _front(self, cost: str) -> list[dict[str, Any]]:
         """Trials that went to the end, as scores after fewer steps say too little."""
