@@ -103,6 +103,16 @@ def section_from_mapping(kind: type[T], mapping: Mapping[str, Any], name: str) -
     return _merge(kind(), mapping, f"{name}.")
 
 
+def is_oracle(text: str) -> bool:
+    """Whether YAML text of settings says that they were chosen with the labels of test images.
+
+    Raises:
+        yaml.YAMLError: The text is no YAML; `from_yaml` says so in a sentence.
+    """
+    mapping = yaml.safe_load(text)
+    return isinstance(mapping, Mapping) and mapping.get("oracle") is True
+
+
 def from_yaml(text: str, source: str = "the config") -> Config:
     """Build a config from YAML text; ``source`` names it in errors.
 

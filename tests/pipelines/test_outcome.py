@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysuite import settings
-from raysuite.pipelines.tuning.outcome import Outcome
+from raysuite.pipelines.tuning.outcome import Outcome, best_yaml
 from raysuite.pipelines.tuning.trial import Brief
 from raysuite.reporting.search import default_words
 from raysuite.settings import preset
@@ -56,6 +56,15 @@ def test_a_trial_that_is_better_by_luck_with_one_family_leaves_the_default_and_i
     assert card["passed_over"]["number"] == 1
     assert card["leaders"][0]["number"] == 1
     assert "trial 1 has a better score (70.0), but not surely so: +" in default_words(card)
+
+
+def test_an_oracle_s_settings_say_so_wherever_they_are_taken_to() -> None:
+    better = trial(1, 8, 0.7, (0.7, 0.8, 0.88, 0.8, 0.7))
+    for oracle in (False, True):
+        found = outcome(better, oracle=oracle)
+        words = best_yaml(found)
+        assert settings.is_oracle(words) == oracle
+        assert settings.from_yaml(words) == found.config
 
 
 def test_the_rule_is_not_asked_of_an_oracle_nor_where_the_default_did_not_come_as_far() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import yaml
+
 from raysuite import settings
 from raysuite.config import Config
 from raysuite.errors import RunError
@@ -235,10 +237,13 @@ def verdicts(winner: Rows, default: Rows) -> dict[str, dict[str, Any]]:
 
 
 def best_yaml(outcome: Outcome) -> str:
-    """The winner's settings as YAML for ``--config``, with a word on where they are from."""
-    oracle = "ORACLE: chosen with test labels; no figure of it on the same test images is an honest one.\n# "
-    return (
-        f"# {oracle if outcome.brief.oracle else ''}"
-        f"Trial {outcome.winner} of raysuite tune, searched on {', '.join(outcome.brief.categories)}.\n"
-        + settings.to_yaml(outcome.config)
-    )
+    """The winner's settings as YAML for ``--config``, with a word on where they are from.
+
+    An oracle's are marked in a way that `raysuite.settings.is_oracle` reads, so that a run with them is marked as well.
+    """
+    origin = f"# Trial {outcome.winner} of raysuite tune, searched on {', '.join(outcome.brief.categories)}.\n"
+    if not outcome.brief.oracle:
+        return origin + settings.to_yaml(outcome.config)
+    oracle = "# ORACLE: chosen with test labels; no figure of it on the same test images is an honest one.\n"
+    card = {"oracle": True, "settings": settings.to_mapping(outcome.config)}
+    return oracle + origin + yaml.safe_dump(card, sort_keys=False, allow_unicode=True)
