@@ -46,10 +46,14 @@ from raysuite.training.augmentation import choose_augmentation
 from raysuite.training.checkpoints import averaged_net
 from raysuite.training.timing import time_steps
 from raysuite.tuning.builtin import builtin
+from raysuite.tuning.families import rotated
+from raysuite.tuning.objective import Marks
+from raysuite.tuning.preference import gain
 from raysuite.tuning.trials import TrialRecord, read_trials
 from raysuite.tuning.verdict import rank_correlation
 
 CATEGORY = "weave"
+SHOWN = ("image_auroc", "aupro")
 SECONDS = 60.0
 """Of a trial, in ``overhead``."""
 
@@ -167,31 +171,36 @@ def rank(out: Path, data: str, base: Config, category: str, trials: int) -> None
     torch.set_num_threads(os.cpu_count() or 1)
     brief = brief_of(folder, category, 0, "full")
     tested = {row["number"]: row for row in pq.read_table(Path(request.run) / "test.parquet").to_pylist()}
-    known = [
-        (scored_anew(folder, brief, record), tested[record.number]) for record in read_trials(folder.rows)
-        if record.state == "done" and tested[record.number]["error"] is None
-    ]  # fmt: skip
-    scores = [score for score, _ in known]
+    whole = [one for one in read_trials(folder.rows) if one.state == "done" and tested[one.number]["error"] is None]
+    marks = {record.number: marks_of(folder, brief, record) for record in whole}
+    scores = [one.score for one in marks.values()]
     print("| metric | trials | rank correlation |\n| :-- | --: | :-- |")
     for metric in FIGURES:
-        one = rank_correlation(scores, [row[metric] for _, row in known])
+        one = rank_correlation(scores, [tested[number][metric] for number in marks])
         print(f"| {metric} | {one.trials} | {one.words} |")
-    best = max((pair for pair in known if pair[0] is not None), key=lambda pair: pair[0] or 0.0)[1]
-    print(f"\nThe best by the objective is trial {best['number']}: image AUROC {best['image_auroc']:.3f}, "
-          f"the best of all {max(row['image_auroc'] for _, row in known):.3f}")  # fmt: skip
+    print("\nScores at a rung against those at the end, as the trials were scored when they ran:")
+    for steps in brief.rungs[:-1]:
+        words = rank_correlation([one.score_at(steps) for one in whole], [one.score for one in whole]).words
+        print(f"after {steps} steps: {words}")
+    print("\nTrials with a better score than the default, trial 0, and what the test says of them:")
+    for number, one in marks.items():
+        gained = gain([one.families], [marks[0].families], rotated(brief.seed).steering)
+        if gained is not None and gained.odds > 0:
+            rises = ", ".join(f"{name} {100 * (tested[number][name] - tested[0][name]):+.1f}" for name in SHOWN)
+            print(f"trial {number}: {gained}, {'sure' if gained.is_sure else 'not sure'}; {rises}")
     plot = out / f"rank-{category}.svg"
-    pairs = [(score, row["image_auroc"]) for score, row in known if score is not None]
+    pairs = [(one.score, tested[number]["image_auroc"]) for number, one in marks.items() if one.score is not None]
     plot.write_text(scatter(pairs, "objective", "image AUROC on test images"), encoding="utf-8")
-    print(plot)
+    print(f"\n{plot}")
 
 
-def scored_anew(folder: SearchFolder, brief: Brief, record: TrialRecord) -> float | None:
-    """The score of the net that a trial left."""
+def marks_of(folder: SearchFolder, brief: Brief, record: TrialRecord) -> Marks:
+    """How the net that a trial left does in the exam."""
     config, kept = record.as_config(), images_and_exam(brief, record.category)
     _, net = averaged_net(folder.work(record.number, record.category) / "checkpoint", config.model)
     crop = config.data.crop_size or config.data.image_size
     flips = choose_augmentation(config.augmentation, kept.images.source.sample_NCHW, crop).flips
-    return kept.exam.sit(net, config.detection, torch.device("cpu"), symmetries=flips).score
+    return kept.exam.sit(net, config.detection, torch.device("cpu"), symmetries=flips)
 
 
 def scatter(pairs: list[tuple[float, float]], x: str, y: str) -> str:

@@ -94,9 +94,10 @@ def tune(obj: dict[str, Any], /, as_json: bool, dry_run: bool, **given: Any) -> 
     """Search for better settings on DATA from its good images alone, and say whether they are better.
 
     Trials are short trainings that start from --preset or --config, scored by synthetic defects of families that no
-    training draws. The best settings are left in FOLDER/best.yaml, for raysuite benchmark --config. Then they and the
-    default are retrained with fresh seeds and evaluated on the test images. The same command again goes on where it was
-    stopped. Exit code 3 means that a retraining failed, or that no trial of a category came to a score.
+    training draws. The best settings are left in FOLDER/best.yaml, for raysuite benchmark --config: the default's, if
+    no trial is surely better. Then they and the default are retrained with fresh seeds and evaluated on the test
+    images. The same command again goes on where it was stopped. Exit code 3 means that a retraining failed, or that no
+    trial of a category came to a score.
 
     \b
     Examples:

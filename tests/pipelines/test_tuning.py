@@ -1,13 +1,11 @@
-"""A search on a real Ray: what it leaves, what goes wrong with trials, and that a stopped one goes on."""
+"""The whole of a search on a real Ray: what it leaves, what is refused, and that a killed one goes on."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,165 +16,28 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 from click.testing import CliRunner
 
 from raysuite import settings
 from raysuite.cli.main import main
 from raysuite.config import Config
-from raysuite.datasets.layouts import find_all
-from raysuite.errors import ClusterError, ConfigError, RunError, StorageError
-from raysuite.pipelines.ingest import shard
+from raysuite.errors import ClusterError, ConfigError, RunError
 from raysuite.pipelines.progress import Event
 from raysuite.pipelines.tuning import job
-from raysuite.pipelines.tuning import search as searching
-from raysuite.pipelines.tuning import trial as trials
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.plan import Request, resources
-from raysuite.pipelines.tuning.search import OUT_OF_TIME, Manner, search
-from raysuite.pipelines.tuning.trial import Brief, run_trial
 from raysuite.planning import Need, Node
 from raysuite.reporting.search import text
 from raysuite.runs import Run
-from raysuite.settings import preset, with_words
+from raysuite.settings import with_words
 from raysuite.storage import Location
-from raysuite.tuning.space import Choice, Dimension, Float, Int, Space
-from raysuite.tuning.trials import read_trials, write_trial
-
-WORDS = [
-    "data.image_size=64", "training.steps=18", "training.log_every=2", "training.batch_size=2",
-    "training.checkpoint_every=3", "training.precision=float32", "model.dilations=[1,2]", "detection.choice=fixed",
-]  # fmt: skip
-SPACE = Space(
-    (
-        Dimension("training.learning_rate", Float(1e-4, 1e-2, log=True)),
-        Dimension("model.depth", Int(1, 3)),
-        Dimension("model.dilations", Choice(((1, 2), (1, 2, 4, 8)))),
-        Dimension("training.weight_decay", Choice((1e-5, 1e38))),
-    )
-)
-GOOD: dict[str, Any] = {"training.weight_decay": 1e-5, "model.depth": 1, "model.dilations": (1, 2)}
+from raysuite.tuning.trials import read_trials
+from tests.pipelines.searches import CONFIG, WORDS, brief_of, folder_in
 
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return with_words(preset("tiny"), WORDS)
-
-
-@pytest.fixture
-def folder(local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path) -> SearchFolder:
-    """A search's folder with its shards, before any trial."""
-    listings = find_all([Location.of(str(small_benchmark))], "auto", ())
-    run = Run.create(str(tmp_path / "search"), [listing.source for listing in listings], config)
-    shard(listings, run.shards)
-    return SearchFolder(run)
-
-
-def brief_of(folder: SearchFolder, *categories: str, **changes: Any) -> Brief:
-    config = folder.run.config
-    brief = Brief(folder.run.root.uri, config, SPACE.validated(config), categories, (2, 6, 18), 0, False, 1)
-    return replace(brief, **changes)
-
-
-def manner_of(**changes: Any) -> Manner:
-    return replace(Manner("random", False, None, 1, None, 2, Need(1, 1, 0.0)), **changes)
-
-
-def cursed(config: dict[str, Any], brief: Brief) -> None:
-    """A trial with a fate of its own, by its number."""
-    number, real = config["trial"]["number"], trials.train
-
-    def fate(*args: Any, **more: Any) -> Any:
-        if number == 1:
-            raise ZeroDivisionError("one over nothing")
-        if number == 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if number == 4:
-            time.sleep(600)
-        return real(*args, **more)
-
-    def refuse(*_: Any) -> None:
-        raise StorageError("the disk is full")
-
-    write = trials.write_trial
-    trials.train = fate  # type: ignore[assignment]
-    if number == 7:
-        trials.write_trial = refuse  # type: ignore[assignment]
-    try:
-        run_trial(config, brief)
-    finally:
-        trials.train, trials.write_trial = real, write
-
-
-def test_whatever_happens_to_a_trial_becomes_its_reason_and_the_others_go_on(
-    folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(searching, "trainable", cursed)
-    first = [GOOD] * 8
-    first[5] = {**first[5], "training.weight_decay": 1e38}
-    first[6] = {**first[6], "model.depth": 3, "model.dilations": (1, 2, 4, 8)}
-    events: list[Event] = []
-    manner = manner_of(search="tpe", early_stopping=True, trials=9)
-    search(folder, brief_of(folder, "weave", timeout=15.0), manner, first, events.append)
-    rows = {row.number: row for row in read_trials(folder.rows)}
-    assert sorted(rows) == list(range(9))
-    assert {number: row.state for number, row in rows.items() if 0 < number < 8} == {
-        1: "failed", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "invalid", 7: "failed",
-    }  # fmt: skip
-    for number, words in {
-        1: "ZeroDivisionError: one over nothing",
-        2: "out of memory",
-        3: "its worker died twice",
-        4: "longer than 15 s to the next rung (--trial-timeout)",
-        5: "no longer a number",
-        6: "model.dilations",
-        7: "StorageError: the disk is full",
-    }.items():
-        assert words in str(rows[number].reason)
-        assert any(words in event.text and event.state == "failed" for event in events)
-    assert rows[0].state == "done"
-    assert [rung.steps for rung in rows[0].curve] == [2, 6, 18]
-    assert rows[0].judged is not None
-    # What hung until it was ended has cost that long, though it never came to a score.
-    assert rows[4].seconds >= 15
-    assert rows[1].seconds > 0
-    assert rows[6].config is None
-    assert not folder.notes.is_dir()
-
-
-def test_a_search_ends_in_time_and_trials_out_of_time_are_not_over(folder: SearchFolder) -> None:
-    endless = with_words(folder.run.config, ["training.steps=1000000"])
-    brief = brief_of(folder, "weave", base=endless, rungs=(4, 1000000))
-    search(folder, brief, manner_of(time_budget=15.0, trials=3), [GOOD, GOOD, GOOD])
-    # On a busy machine none may have begun.
-    assert {(row.state, row.reason) for row in read_trials(folder.rows)} <= {("stopped", OUT_OF_TIME)}
-    assert folder.spent() >= 15
-    search(folder, brief, manner_of(time_budget=0.0, trials=3), [GOOD, GOOD, GOOD])
-
-
-def test_a_trial_over_several_categories_goes_on_from_its_checkpoints(folder: SearchFolder) -> None:
-    """As one out of time does, or one of a search that was killed."""
-    short = brief_of(folder, "weave", "flange", rungs=(4,))
-    search(folder, short, manner_of(), [GOOD])
-    rows = read_trials(folder.rows)
-    assert [(row.category, row.steps) for row in rows] == [("flange", 4), ("weave", 4)]
-    for row in rows:
-        write_trial(folder.rows, replace(row, state="stopped", reason=OUT_OF_TIME))
-        # What only a training that goes on from it would have.
-        file = folder.work(0, row.category) / "checkpoint" / "checkpoint.json"
-        card = json.loads(file.read_text())
-        card["state"]["history"][0]["loss"] = 123.0
-        file.write_text(json.dumps(card))
-    search(folder, replace(short, rungs=(4, 18)), manner_of(), [GOOD])
-    after = read_trials(folder.rows)
-    assert [row.state for row in after] == ["done", "done"]
-    assert [row.curve[:1] for row in after] == [row.curve for row in rows]
-    for row in after:
-        history = (folder.work(0, row.category) / "history.parquet").read_table().to_pylist()
-        assert [line["step"] for line in history] == list(range(2, 19, 2))
-        assert history[0]["loss"] == 123.0
+    return CONFIG
 
 
 def request_of(small_benchmark: Path, run: Path, config: Config, **changes: Any) -> Request:
@@ -282,7 +143,10 @@ def test_a_warm_start_is_read_once_and_belongs_to_the_search(
         job.plan(replace(request, warm_start=(finished[0].run,)))
 
 
-def test_a_search_that_goes_on_spends_no_other_search_s_time(folder: SearchFolder) -> None:
+def test_a_search_that_goes_on_spends_no_other_search_s_time(
+    local_ray: None, small_benchmark: Path, tmp_path: Path
+) -> None:
+    folder = folder_in(tmp_path / "search", small_benchmark)
     briefs = [brief_of(folder, name) for name in ("flange", "weave")]
     request = Request(run=folder.run.root.uri, data=(), config=folder.run.config, time_budget=100.0)
     assert job._time_left(request, folder, briefs, 0) == 50

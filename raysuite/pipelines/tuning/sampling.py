@@ -177,8 +177,7 @@ class _Telling(OptunaSearch):
     """Tells Optuna of trials that came to no score, which for several objectives it would take for running ones."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        known = self.metric if isinstance(self.metric, list) else [self.metric]
-        if isinstance(self.metric, list) and result and any(result.get(name) is None for name in known):
+        if isinstance(self.metric, list) and result and any(result.get(name) is None for name in self.metric):
             result = None
         super().on_trial_complete(trial_id, result, error)
 
