@@ -183,8 +183,8 @@ def rank(out: Path, data: str, base: Config, category: str, trials: int) -> None
         words = rank_correlation([one.score_at(steps) for one in whole], [one.score for one in whole]).words
         print(f"after {steps} steps: {words}")
     print("\nTrials with a better score than the default, trial 0, and what the test says of them:")
-    for number, one in marks.items():
-        gained = gain([one.families], [marks[0].families], rotated(brief.seed).steering)
+    for number, mark in marks.items():
+        gained = gain([mark.families], [marks[0].families], rotated(brief.seed).steering)
         if gained is not None and gained.odds > 0:
             rises = ", ".join(f"{name} {100 * (tested[number][name] - tested[0][name]):+.1f}" for name in SHOWN)
             print(f"trial {number}: {gained}, {'sure' if gained.is_sure else 'not sure'}; {rises}")
