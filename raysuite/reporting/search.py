@@ -121,7 +121,7 @@ def default_words(one: Summary, score: str = "the objective") -> str:
         return f"{score} prefers no trial to it"
     return (
         f"trial {best['number']} has a better score ({_percent(best['score'])}), but not surely so: "
-        f"{best['words']}, where two are asked for"
+        f"{best['words']}; two standard errors are asked for"
     )
 
 
