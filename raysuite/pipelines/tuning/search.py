@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import ray.exceptions
 import ray.tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from raysuite.errors import ClusterError
-from raysuite.memory import first_line
 from raysuite.pipelines.exported_tuning import SearchExported, outcome_of
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.tuning.folder import SearchFolder
@@ -325,11 +324,18 @@ class _Watch(ray.tune.Callback):
 
 
 def _raised(trial: Any) -> str | None:
-    """What a worker raised that could not write it into its rows; ``None`` if it died without a word."""
-    error = trial.get_pickled_error()
-    if not isinstance(error, ray.exceptions.RayTaskError):
+    """What a worker raised that could not write it into its rows; ``None`` if it died without a word.
+
+    It is read from the driver's own note of the failure: the copy in the search's folder comes when it comes.
+    """
+    if trial.error_file is None:
         return None
-    return f"{type(error.cause).__name__}: {first_line(error.cause)}"
+    noted = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2].splitlines()
+    lines = [line for line in noted if line.strip()]
+    if len(lines) < 3 or "ray::" not in lines[1]:
+        return None  # no traceback of a task
+    name, colon, words = lines[-1].partition(": ")
+    return f"{name.rpartition('.')[2]}{colon}{words}"
 
 
 @contextmanager
