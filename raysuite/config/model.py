@@ -26,6 +26,8 @@ class ModelConfig:
         kernel: Kernel of the dilated convolutions, odd.
         separable: Dilated convolutions are depthwise with a pointwise one after them.
         bottleneck: Channels between encoder and decoder; 0 means the coarsest width.
+        template: ``on``, and the net sees beside each image what training images look like on average, place by place;
+            ``off``; or ``auto``, where they lie alike (`raysuite.training.template`).
         skip: ``convex`` skips with a learned convex combination, ``concat`` as in a U-Net, or ``none``.
         norm: ``batch`` or ``group`` (of up to 8 channels) normalisation, or ``none``.
         padding: How borders are continued: ``reflect``, ``replicate`` or ``zeros``.
@@ -41,6 +43,7 @@ class ModelConfig:
     kernel: int = 3
     separable: bool = False
     bottleneck: int = 0
+    template: Literal["auto", "on", "off"] = "auto"
     skip: Literal["convex", "concat", "none"] = "convex"
     norm: Literal["batch", "group", "none"] = "batch"
     padding: Literal["reflect", "replicate", "zeros"] = "reflect"
@@ -68,6 +71,7 @@ class ModelConfig:
             "model.dilations", self.dilations, "1 to 16 dilations of 1 or more",
         )  # fmt: skip
         require(self.kernel in {3, 5, 7}, "model.kernel", self.kernel, "3, 5 or 7")
+        require_word(self.template, "model.template", "auto", "on", "off")
         require_word(self.skip, "model.skip", "convex", "concat", "none")
         require_word(self.norm, "model.norm", "batch", "group", "none")
         require_word(self.padding, "model.padding", "reflect", "replicate", "zeros")

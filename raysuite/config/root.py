@@ -81,6 +81,10 @@ class Config:
             f"{cells * stride} or more: the coarsest map must have {cells} cells a side, of {stride} pixels, to hold "
             f"the widest dilation (model.dilations, model.kernel, model.padding){fitting}",
         )  # fmt: skip
+        require(
+            self.model.template != "on" or self.data.crop_size in {0, self.data.image_size},
+            "model.template", self.model.template, "off or auto with data.crop_size: crops have no place",
+        )  # fmt: skip
         if self.objective.kind in NEED_A_BOTTLENECK:
             require(
                 self.model.skip == "none", "model.skip", self.model.skip,

@@ -32,7 +32,7 @@ from raysuite.settings import section_from_mapping
 from raysuite.storage import Location
 
 FORMAT = "raysuite-detector"
-VERSION = 3
+VERSION = 4
 OLDEST_READ = 2
 """It holds no scores of good images: no p-values can be had from it, and no other threshold than its own."""
 
@@ -114,11 +114,14 @@ class Detector:
                     f"{where} has format version {card['version']}, this raysuite reads up to {VERSION}: upgrade it"
                 )
             tensors = safetensors.torch.load((where / "weights.safetensors").read_bytes())
-            net = build(section_from_mapping(ModelConfig, card["model"], "model"), seed=0)
+            model = section_from_mapping(ModelConfig, card["model"], "model")
+            net = build(model, seed=0, template_CHW=tensors.get("net.template_CHW"))
             net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
             size, threshold = (int(card["size"][0]), int(card["size"][1])), float(card["threshold"])
             if any(tuple(tensors[name].shape) != size for name in ("map_spread", "score_spread")):
                 raise ValueError(f"its size is {size}, its spreads are of another")
+            if net.has_template and tuple(net.template_CHW.shape) != (3, *size):
+                raise ValueError(f"its size is {size}, its template is of another")
             good_scores_N = np.sort(tensors["good_scores"].double().numpy()) if card["version"] > 2 else np.empty(0)
             if good_scores_N.ndim != 1 or not np.isfinite(good_scores_N).all():
                 raise ValueError("its scores of good images are not finite numbers")

@@ -49,8 +49,14 @@ def check_tiles(detector: Detector) -> None:
     """See whether a detector can score tiles, which have no place of their own.
 
     Raises:
-        DetectorError: Its good images differ from place to place.
+        DetectorError: It knows what belongs where, or its good images differ from place to place.
     """
+    if detector.net.has_template:
+        raise DetectorError(
+            f"the detector {detector.category} cannot score tiles: it was trained on parts that lie alike, and "
+            "knows what belongs where; score whole images, or train it on pieces of the photographs or with "
+            "model.template=off"
+        )
     for name, spread_HW in (("map", detector.map_spread_HW), ("score", detector.score_spread_HW)):
         low, high = torch.quantile(_inner(spread_HW).flatten(), torch.tensor([0.05, 0.95], device=detector.device))
         if (uneven := float(high / low)) > MOST_UNEVEN:

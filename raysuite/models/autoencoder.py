@@ -17,18 +17,28 @@ class Autoencoder(nn.Module):
     (``"concat"``, a U-Net) or absent (``"none"``, which makes it a plain bottleneck autoencoder). The stem folds
     ``stem × stem`` pixels into channels, so that no layer works at full resolution when ``stem`` is 2. H and W must be
     multiples of `stride`, and larger than ``stride × reach`` of the config.
+
+    Attributes:
+        template_CHW: What every image is seen beside, as further channels of the input: (3, H, W) float32, about
+            [0, 1]; of no size for a net that sees images alone. Convolutions do not know where they are; with it they
+            know what belongs there.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    template_CHW: Tensor
+
+    def __init__(self, config: ModelConfig, template_CHW: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
+        absent = template_CHW is None
+        self.register_buffer("template_CHW", torch.empty(0) if absent else template_CHW, persistent=not absent)
         style = Style(config.norm, config.padding)
         widths = config.level_widths
         folded = 3 * config.stem**2
         self.fold = nn.PixelUnshuffle(config.stem)
         self.unfold = nn.PixelShuffle(config.stem)
         self.down = nn.ModuleList()
-        for inputs, width in zip((folded, *widths[:-1]), widths, strict=True):
+        seen = 2 * folded if self.has_template else folded
+        for inputs, width in zip((seen, *widths[:-1]), widths, strict=True):
             self.down.append(nn.Sequential(ConvNormAct(inputs, width, 3, style), ConvNormAct(width, width, 3, style)))
         self.pool = nn.MaxPool2d(2)
         branches, branch_width = config.branches
@@ -60,6 +70,11 @@ class Autoencoder(nn.Module):
         self.head = nn.Conv2d(inputs, folded, 1)
 
     @property
+    def has_template(self) -> bool:
+        """Whether it sees a template beside each image, and so takes images of that size alone."""
+        return self.template_CHW.numel() > 0
+
+    @property
     def stride(self) -> int:
         """Height and width of the input must be multiples of this."""
         return self.config.stride
@@ -67,6 +82,9 @@ class Autoencoder(nn.Module):
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Repair a batch."""
         features = self.fold(images_NCHW - 0.5)
+        if self.has_template:
+            template_1CHW = self.fold(self.template_CHW[None] - 0.5).to(features.dtype)
+            features = torch.cat([features, template_1CHW.expand(features.shape[0], -1, -1, -1)], dim=1)
         kept: list[Tensor] = []
         for level in self.down:
             features = level(features)
@@ -89,8 +107,8 @@ class Autoencoder(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
-def build(config: ModelConfig, seed: int) -> Autoencoder:
+def build(config: ModelConfig, seed: int, template_CHW: Tensor | None = None) -> Autoencoder:
     """A freshly initialised net; the same seed gives the same weights, whatever the global generator's state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Autoencoder(config)
+        return Autoencoder(config, template_CHW)

@@ -87,6 +87,7 @@ def _train_member(run: Run, member: Member, device: torch.device, board: Any, me
             "served_twice": images.shared,
             "streamed": images.streamed,
             "augmentation": trained.augmentation.as_mapping(),
+            "template": {"used": trained.net.has_template, "reason": trained.template.reason},
             "precision": trained.precision,
             "compiled": trained.compilation.used,
             "compile_reason": trained.compilation.reason,

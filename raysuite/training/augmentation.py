@@ -14,12 +14,11 @@ from raysuite.config import AugmentationConfig
 from raysuite.training.likeness import FREE_ANGLES, Likeness
 from raysuite.training.turning import SYMMETRIES, reach
 
-OBJECT, TEXTURE, ROUND = 1.15, 1.25, 1.5
+OBJECT, TEXTURE = 1.15, 1.25
 """A change is used if changed images lie at most so many times as far from the others as those from one another.
 
 Two groups that differ by d, and vary by s within, lie √(1 + d²/s²) times as far apart: the limits are differences of
-0.6, 0.75 and 1.1 of the images' own variation. ``ROUND`` is for turning an object by any angle: even on a round one
-reflexes lie on the side of the light, a small price for images at all angles.
+0.6 and 0.75 of the images' own variation.
 """
 
 FEWEST = 3
@@ -127,9 +126,8 @@ class _Chosen:
                 return "free", 180.0
             return ("small", largest) if wanted == "small" and largest > 0 else ("off", 0.0)
         self.measured["any angle"] = max(self.look.turned(angle) for angle in FREE_ANGLES)
-        tolerance = ROUND if self.look.aligned else TEXTURE
-        self.reasons["rotation"] = self._ratios(["any angle"], tolerance)
-        if self.measured["any angle"] <= tolerance:
+        self.reasons["rotation"] = self._ratios(["any angle"], self.limit)
+        if self.measured["any angle"] <= self.limit:
             if self._fits(math.pi):
                 return "free", 180.0
             self.reasons["rotation"] += (

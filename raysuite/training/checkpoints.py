@@ -114,7 +114,7 @@ def averaged_net(where: Location, model: ModelConfig) -> tuple[int, Autoencoder]
     try:
         card = json.loads((where / "checkpoint.json").read_text())
         tensors = safetensors.torch.load((where / str(card["tensors"])).read_bytes())
-        net = build(model, seed=0).eval()
+        net = build(model, seed=0, template_CHW=tensors.get("averaged.template_CHW")).eval()
         net.load_state_dict({k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")})
         return int(card["state"]["step"]), net
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, StorageError) as error:

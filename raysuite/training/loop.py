@@ -48,6 +48,7 @@ from raysuite.training.objectives import Net, make_objective
 from raysuite.training.progress import Progress, what_is_wrong
 from raysuite.training.sources import Source, as_source
 from raysuite.training.state import State
+from raysuite.training.template import Template, make_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Trained:
         net: The averaged net, in evaluation mode, on the training device.
         history: A line every ``training.log_every`` steps.
         augmentation: How the images were varied, and why.
+        template: What the net sees beside each image, or why nothing.
         precision: What the forward pass was computed in.
         compilation: Whether the net was compiled, and why or why not.
         workers: How many processes trained it together.
@@ -69,6 +71,7 @@ class Trained:
     net: Autoencoder
     history: tuple[Progress, ...]
     augmentation: Augmentation
+    template: Template
     precision: str
     compilation: Compilation
     workers: int
@@ -110,7 +113,7 @@ def train(
     Raises:
         TrainingError: There are no images, they or one of them at work do not fit into memory, or the loss is no longer
             a finite number or diverges; the last good checkpoint stays.
-        ConfigError: The workers cannot share the batch equally.
+        ConfigError: The workers cannot share the batch equally, or a template is asked for beside crops.
         StorageError: The checkpoint cannot be written.
     """
     source = as_source(images)
@@ -124,7 +127,8 @@ def train(
         source.move(device)
     crop = config.data.crop_size or config.data.image_size
     augmentation = choose_augmentation(config.augmentation, source.sample_NCHW, crop)
-    net = build(config.model, seed).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    template = make_template(config.model.template, source.sample_NCHW, crop, augmentation)
+    net = build(config.model, seed, template.image_CHW).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     synchronise_batch_norm(net)
     averaged = AveragedNet(net, settings.ema)
     optimiser = torch.optim.AdamW(
@@ -158,12 +162,12 @@ def train(
 
     def hand_over() -> Trained:
         # A net of its own, without what was hooked or put into the one that is trained.
-        own = build(config.model, seed).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        own = build(config.model, seed, template.image_CHW).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         own.load_state_dict(averaged.net.state_dict())
         micro_batch = min(everyones(accumulation.micro_batch))
         return Trained(
-            own, tuple(state.history), augmentation, precision, compilation, workers(), micro_batch, resumed_at,
-            state.seconds,
+            own, tuple(state.history), augmentation, template, precision, compilation, workers(), micro_batch,
+            resumed_at, state.seconds,
         )  # fmt: skip
 
     def pause() -> float:

@@ -132,6 +132,7 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         "model.dilations": ((1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (1, 2, 4, 8, 16)),
         "model.skip": ("convex", "concat", "none"),
         "model.norm": ("batch", "group"),
+        "model.template": ("auto", "off"),
     }
     if not model.widths:
         together["model.depth"] = (model.depth - 1, model.depth + 1)

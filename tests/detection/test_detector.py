@@ -10,6 +10,7 @@ import torch
 
 from raysuite.detection.detector import Detector
 from raysuite.errors import DetectorError
+from raysuite.models.autoencoder import build
 
 
 def pictures(*sizes):
@@ -43,6 +44,27 @@ def test_all_that_a_detector_is_survives(detector, saved):
     assert loaded.net.config == detector.net.config
     assert not loaded.net.training
     assert sorted(p.name for p in saved.iterdir()) == ["detector.json", "weights.safetensors"]
+
+
+def test_a_template_is_saved_and_loaded_with_the_net(detector, tmp_path):
+    template_CHW = torch.rand(3, 32, 64, generator=torch.Generator().manual_seed(0))
+    placed = replace(detector, net=build(detector.net.config, 0, template_CHW).eval())
+    images = pictures((32, 64), (50, 70))
+    placed.save(tmp_path)
+    assert np.array_equal(Detector.load(tmp_path).score(images).scores, placed.score(images).scores)
+    assert not np.array_equal(placed.score(images).scores, detector.score(images).scores)
+
+
+def test_a_template_of_another_size_is_damage(detector, tmp_path):
+    replace(detector, net=build(detector.net.config, 0, torch.rand(3, 32, 32)).eval()).save(tmp_path)
+    with pytest.raises(DetectorError, match="its template is of another"):
+        Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_detectors_of_before_there_were_templates_are_read(detector, saved, version):
+    edit(saved, version=version)
+    assert Detector.load(saved).score(pictures((32, 64))).scores == detector.score(pictures((32, 64))).scores
 
 
 def test_maps_have_the_size_of_their_pictures(detector):
@@ -163,8 +185,8 @@ def test_a_card_at_odds_with_itself_names_the_folder(saved, changes):
 
 
 def test_a_newer_format_asks_for_an_upgrade(saved):
-    edit(saved, version=4)
-    with pytest.raises(DetectorError, match=r"version 4.*upgrade"):
+    edit(saved, version=5)
+    with pytest.raises(DetectorError, match=r"version 5.*upgrade"):
         Detector.load(saved)
 
 

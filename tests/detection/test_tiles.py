@@ -15,6 +15,7 @@ from raysuite.detection.maps import pool, smooth
 from raysuite.detection.tiled import check_tiles, is_larger, score_tiled
 from raysuite.detection.tiles import Axis, Smoother, Tiling, blended
 from raysuite.errors import DetectorError
+from raysuite.models.autoencoder import build
 
 SIDES = st.integers(1, 40)
 OVERLAPS = st.floats(0, 0.95)
@@ -171,6 +172,11 @@ class TestScore:
         spread_HW[10:24, 16:48] *= 4
         with pytest.raises(DetectorError, match=r"cannot score tiles: its score .* differs [4-9]"):
             check_tiles(replace(even, score_spread_HW=spread_HW))
+
+    def test_a_detector_with_a_template_is_refused(self, even) -> None:
+        net = build(even.net.config, 0, torch.rand(3, *even.size)).eval()
+        with pytest.raises(DetectorError, match=r"cannot score tiles: .*model\.template=off"):
+            check_tiles(replace(even, net=net))
 
     def test_a_score_that_is_no_number_is_told_and_not_lost(self, even) -> None:
         def broken(tiles_NCHW: torch.Tensor) -> torch.Tensor:

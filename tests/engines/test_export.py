@@ -16,6 +16,7 @@ from raysuite.detection.detector import Detector
 from raysuite.engines import export as exports
 from raysuite.engines.export import SUFFIXES, export
 from raysuite.errors import DetectorError
+from raysuite.models.autoencoder import build
 from tests.engines.test_choice import needs
 from tests.scoring.archive import picture
 
@@ -29,8 +30,10 @@ def test_onnx_scores_pictures_as_the_detector_does(detector: Detector, tmp_path:
     needs("onnx")
     import onnxruntime
 
+    template_CHW = torch.rand(3, *detector.size) if pooling == "mean" else None
     detector = replace(
         detector,
+        net=build(detector.net.config, 0, template_CHW).eval(),
         symmetries=("mirror",),
         detection=replace(detector.detection, pooling=pooling, flips=pooling == "max", score_share=0.01),
     )

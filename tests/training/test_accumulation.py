@@ -34,8 +34,8 @@ def memory_for(count, monkeypatch, from_call=0):
     """Nets that are trained within hold ``count`` images at once; gives what sizes they were called with."""
     seen = []
 
-    def built(config, seed):
-        net = build(config, seed)
+    def built(config, seed, template_CHW=None):
+        net = build(config, seed, template_CHW)
 
         def check(module, _inputs, output):
             if module.training:

@@ -128,8 +128,8 @@ def stop_and_go_on_both(number, folder):
 def refuse_more_than(count):
     """Nets of `train` hold so many images at once, until called again with None."""
 
-    def built(config, seed):
-        net = build(config, seed)
+    def built(config, seed, template_CHW=None):
+        net = build(config, seed, template_CHW)
 
         def check(_module, _inputs, output):
             if net.training and len(output) > count:
