@@ -35,8 +35,8 @@ from raysuite.pipelines.tuning import job
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.judging import FIGURES
 from raysuite.pipelines.tuning.outcome import Outcome
-from raysuite.pipelines.tuning.plan import FIRST_RUNG, Request
-from raysuite.pipelines.tuning.search import Manner, rungs_of, search
+from raysuite.pipelines.tuning.plan import Request
+from raysuite.pipelines.tuning.search import Manner, first_rung, rungs_of, search
 from raysuite.pipelines.tuning.trial import Brief, images_and_exam
 from raysuite.planning import Need
 from raysuite.runs import Run
@@ -68,7 +68,7 @@ def prepared(out: Path, data: Path, config: Config, category: str) -> SearchFold
 
 def brief_of(folder: SearchFolder, category: str, seed: int, space: str) -> Brief:
     config = folder.run.config
-    rungs = rungs_of(config.training.steps, max(1, config.training.steps // FIRST_RUNG))
+    rungs = rungs_of(config.training.steps, first_rung(config.training.steps))
     return Brief(folder.run.root.uri, config, builtin(space, config), (category,), rungs, seed, False, 1)
 
 

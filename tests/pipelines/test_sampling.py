@@ -8,10 +8,23 @@ import pytest
 
 from raysuite.errors import ConfigError
 from raysuite.pipelines.tuning.sampling import Known, Supply, listed, tpe
-from raysuite.pipelines.tuning.search import asha, rungs_of
+from raysuite.pipelines.tuning.search import asha, first_rung, rungs_of
 from raysuite.tuning.space import Choice, Condition, Dimension, Float, Space
 from raysuite.tuning.steering import steering_score
 from raysuite.tuning.trials import Rung, TrialRecord
+
+
+def test_a_trial_is_first_scored_after_a_ninth_of_its_steps_but_not_too_soon() -> None:
+    assert [first_rung(steps) for steps in (16000, 1351, 1350, 900, 400, 18, 2, 1)] == [
+        1777,
+        150,
+        150,
+        150,
+        133,
+        6,
+        1,
+        1,
+    ]
 
 
 def test_rungs_are_thrice_apart_and_none_is_right_before_the_end() -> None:

@@ -238,7 +238,7 @@ def test_an_unknown_setting_in_a_space_is_answered_with_the_nearest_and_a_plan_i
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     card = json.loads(planned.stdout)
-    assert (card["trials_each"], card["rungs"], card["steps_at_most"]) == (5, [2, 6, 18], 90)
+    assert (card["trials_each"], card["rungs"], card["steps_at_most"]) == (5, [6, 18], 90)
     assert "model.width" in card["space"]
     assert not (tmp_path / "run").exists()
 

@@ -13,7 +13,7 @@ from raysuite.pipelines import benchmark
 from raysuite.pipelines.lengths import length
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.sampling import Values, grid
-from raysuite.pipelines.tuning.search import rungs_of
+from raysuite.pipelines.tuning.search import first_rung, rungs_of
 from raysuite.planning import Growth, Job, Need, Node, Planner
 from raysuite.runs import Run
 from raysuite.storage import Location
@@ -26,9 +26,6 @@ from raysuite.tuning.trials import read_trials
 TRIALS = 30
 MANY_TRIALS = 1000
 """If there is a time budget, which then decides."""
-
-FIRST_RUNG = 9
-"""The first rung is after one of so many steps, if it is not said."""
 
 WARM = 3
 """So many of the best trials of each category of an earlier search are tried first."""
@@ -54,7 +51,7 @@ class Request:
         trials: How many, of each category with `per_category`; ``None`` for `TRIALS`, or as many as there is time for.
         time_budget: Seconds for the search, without what follows; ``None`` for no limit.
         max_concurrent: Trials at once; ``None`` for as many as fit.
-        first_rung: Steps after which trials are first scored; ``None`` for one of `FIRST_RUNG` of all.
+        first_rung: Steps after which trials are first scored; ``None`` for those of `first_rung`.
         trial_timeout: Seconds that a trial may take from one rung to the next; ``None`` for no limit.
         seed: Of the search; other seeds have other families of defects judge.
         warm_start: Folders of earlier searches, whose best trials are tried first.
@@ -183,7 +180,7 @@ def rungs_for(request: Request) -> tuple[int, ...]:
         ConfigError: The first is behind the end.
     """
     steps = request.config.training.steps
-    first = request.first_rung or max(1, steps // FIRST_RUNG)
+    first = request.first_rung or first_rung(steps)
     if first > steps:
         raise ConfigError(f"--first-rung is {first}, but trials have {steps} steps (training.steps)")
     return rungs_of(steps, first)
