@@ -40,6 +40,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "fills": {"all": [], **{f"without {name}": [f"corruption.fills.{name}.weight=0"] for name in FILLS}},
     "skips": {"convex": [], "concat": ["model.skip=concat"], "none": ["model.skip=none"]},
     "template": {"auto": [], "off": ["model.template=off"]},
+    "output": {"direct": [], "convex": ["model.output=convex"]},
     "opacity": {"half transparent": [], "all opaque": ["corruption.opaque_share=1"]},
     "objective": {"filter": [], **{kind: [f"objective.kind={kind}"] for kind in OBJECTIVES if kind != "filter"}},
 }

@@ -62,7 +62,7 @@ def for_objective(config: Config, kind: str) -> Config:
     changes: dict[str, Any] = {"objective": {"kind": kind}}
     if kind in NEED_A_BOTTLENECK:
         narrow = config.model.bottleneck or max(1, config.model.level_widths[-1] // 4)
-        changes["model"] = {"skip": "none", "bottleneck": narrow}
+        changes["model"] = {"skip": "none", "output": "direct", "bottleneck": narrow}
     return _merge(config, changes, "")
 
 

@@ -29,6 +29,7 @@ class ModelConfig:
         template: ``on``, and the net sees beside each image what training images look like on average, place by place;
             ``off``; or ``auto``, where they lie alike (`raysuite.training.template`).
         skip: ``convex`` skips with a learned convex combination, ``concat`` as in a U-Net, or ``none``.
+        output: ``direct``, the repaired image; or ``convex``, of it and the input a learned convex combination.
         norm: ``batch`` or ``group`` (of up to 8 channels) normalisation, or ``none``.
         padding: How borders are continued: ``reflect``, ``replicate`` or ``zeros``.
     """
@@ -45,6 +46,7 @@ class ModelConfig:
     bottleneck: int = 0
     template: Literal["auto", "on", "off"] = "auto"
     skip: Literal["convex", "concat", "none"] = "convex"
+    output: Literal["direct", "convex"] = "direct"
     norm: Literal["batch", "group", "none"] = "batch"
     padding: Literal["reflect", "replicate", "zeros"] = "reflect"
 
@@ -73,6 +75,7 @@ class ModelConfig:
         require(self.kernel in {3, 5, 7}, "model.kernel", self.kernel, "3, 5 or 7")
         require_word(self.template, "model.template", "auto", "on", "off")
         require_word(self.skip, "model.skip", "convex", "concat", "none")
+        require_word(self.output, "model.output", "direct", "convex")
         require_word(self.norm, "model.norm", "batch", "group", "none")
         require_word(self.padding, "model.padding", "reflect", "replicate", "zeros")
 

@@ -91,6 +91,10 @@ class Config:
                 f"none for objective.kind={self.objective.kind}: with skips the net would copy the image "
                 f"(--objective {self.objective.kind} sets both)",
             )  # fmt: skip
+            require(
+                self.model.output == "direct", "model.output", self.model.output,
+                f"direct for objective.kind={self.objective.kind}: else the net would copy the image",
+            )  # fmt: skip
         require(
             self.objective.kind != "contractive" or self.training.precision != "bfloat16",
             "training.precision", self.training.precision,

@@ -15,7 +15,8 @@ class Autoencoder(nn.Module):
     Encoder levels of two convolutions and a 2 × 2 pooling each, stacked dilated convolutions at the lowest resolution,
     and a mirrored decoder whose skips are convex combinations (`ModelConfig.skip` ``"convex"``), concatenations
     (``"concat"``, a U-Net) or absent (``"none"``, which makes it a plain bottleneck autoencoder). The stem folds
-    ``stem × stem`` pixels into channels, so that no layer works at full resolution when ``stem`` is 2. H and W must be
+    ``stem × stem`` pixels into channels, so that no layer works at full resolution when ``stem`` is 2. With `output`
+    ``"convex"`` each pixel of the result is a convex combination of the input's and the repaired one. H and W must be
     multiples of `stride`, and larger than ``stride × reach`` of the config.
 
     Attributes:
@@ -67,7 +68,8 @@ class Autoencoder(nn.Module):
                 inputs = 2 * width
             self.refine.append(nn.Sequential(ConvNormAct(inputs, width, 3, style), ConvNormAct(width, width, 3, style)))
             inputs = width
-        self.head = nn.Conv2d(inputs, folded, 1)
+        # With a convex combination, a gate for each pixel behind the colours.
+        self.head = nn.Conv2d(inputs, folded + (config.stem**2 if config.output == "convex" else 0), 1)
 
     @property
     def has_template(self) -> bool:
@@ -99,8 +101,12 @@ class Autoencoder(nn.Module):
             features = refine(features)
         # The last step stays in float32 under autocast: bfloat16 would round the picture itself to 1/256.
         with torch.autocast(features.device.type, enabled=False):
-            repaired: Tensor = self.unfold(self.head(features.float())) + 0.5
-        return repaired
+            out = self.head(features.float())
+            repaired: Tensor = self.unfold(out[:, : 3 * self.config.stem**2]) + 0.5
+            if self.config.output == "direct":
+                return repaired
+            gate_N1HW = torch.sigmoid(self.unfold(out[:, 3 * self.config.stem**2 :]))
+            return images_NCHW.float().lerp(repaired, gate_N1HW)
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""

@@ -131,6 +131,7 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         "model.kernel": (3, 5),
         "model.dilations": ((1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (1, 2, 4, 8, 16)),
         "model.skip": ("convex", "concat", "none"),
+        "model.output": ("direct", "convex"),
         "model.norm": ("batch", "group"),
         "model.template": ("auto", "off"),
     }

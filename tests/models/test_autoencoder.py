@@ -21,6 +21,7 @@ MODELS = st.builds(
     separable=st.booleans(),
     bottleneck=st.integers(0, 3),
     skip=st.sampled_from(["convex", "concat", "none"]),
+    output=st.sampled_from(["direct", "convex"]),
     norm=st.sampled_from(["batch", "group", "none"]),
     padding=st.sampled_from(["reflect", "replicate", "zeros"]),
 )
@@ -242,3 +243,38 @@ def test_the_net_is_one_graph_to_the_compiler(skip):
             torch.testing.assert_close(compiled(images_NCHW), net(images_NCHW))
     finally:
         torch._dynamo.reset()
+
+
+def test_a_convex_output_lies_between_the_input_and_a_repaired_image():
+    net = build(ModelConfig(**SMALL, output="convex"), seed=0).eval()
+    images_NCHW = torch.rand(2, 3, 32, 32)
+    gates = []
+
+    def open_gate(_module, _inputs, out):
+        gates.append(torch.full_like(out[:, 12:], gate))
+        return torch.cat([out[:, :12], gates[-1]], dim=1)
+
+    net.head.register_forward_hook(open_gate)
+    found = {}
+    with torch.inference_mode():
+        for gate in (-50.0, 0.0, 50.0):
+            found[gate] = net(images_NCHW)
+    assert torch.allclose(found[-50.0], images_NCHW)
+    assert torch.allclose(found[0.0], (found[-50.0] + found[50.0]) / 2, atol=1e-6)
+    assert not torch.allclose(found[50.0], images_NCHW, atol=0.1)
+
+
+@pytest.mark.parametrize("output", ["direct", "convex"])
+@pytest.mark.parametrize("stem", [1, 2])
+def test_a_net_with_a_template_sees_it_beside_each_image(stem, output):
+    template_CHW = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    config = ModelConfig(**SMALL, stem=stem, output=output)
+    net = build(config, 0, template_CHW).eval()
+    other = build(config, 0, 1 - template_CHW).eval()
+    images_NCHW = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert not torch.allclose(net(images_NCHW), other(images_NCHW))
+        assert torch.allclose(net(images_NCHW)[:1], net(images_NCHW[:1]), atol=1e-5)
+    assert net.has_template
+    assert "template_CHW" in net.state_dict()
+    assert "template_CHW" not in build(config, 0).state_dict()
