@@ -186,7 +186,7 @@ def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_ow
         assert set(pq.read_table(file).column("objective").to_pylist()) == {"oracle"}, file
     told = [event.text for event in events if event.stage == "tune"]
     scores = [words for words in told if re.search(r"\d\.\d", words)]
-    assert any("after 2 steps" in words for words in scores)
+    assert any("after 6 steps" in words for words in scores)
     assert all("score (oracle)" in words for words in scores)
     assert sum("ORACLE: scored with the labels of the test images" in words for words in told) == 2
 
