@@ -66,9 +66,9 @@ def prepared(out: Path, data: Path, config: Config, category: str) -> SearchFold
     return SearchFolder(run)
 
 
-def brief_of(folder: SearchFolder, category: str, seed: int, space: str) -> Brief:
+def brief_of(folder: SearchFolder, category: str, seed: int, space: str, first: int | None = None) -> Brief:
     config = folder.run.config
-    rungs = rungs_of(config.training.steps, first_rung(config.training.steps))
+    rungs = rungs_of(config.training.steps, first or first_rung(config.training.steps))
     return Brief(folder.run.root.uri, config, builtin(space, config), (category,), rungs, seed, False, 1)
 
 
@@ -163,13 +163,15 @@ def rank(out: Path, data: str, base: Config, category: str, trials: int) -> None
 
     The nets that trials left are scored anew, so that a search that lies there answers for the objective as it is now.
     """
+    # Sooner than by default, to see how much is known how soon.
+    first = max(1, base.training.steps // 9)
     request = Request(
         run=str(out / "search"), data=(data,), config=base, categories=(category,), spaces=("full",), search="random",
-        early_stopping=False, trials=trials, final_seeds=0,
+        early_stopping=False, trials=trials, final_seeds=0, first_rung=first,
     )  # fmt: skip
     folder, _ = job.tune(request)
     torch.set_num_threads(os.cpu_count() or 1)
-    brief = brief_of(folder, category, 0, "full")
+    brief = brief_of(folder, category, 0, "full", first)
     tested = {row["number"]: row for row in pq.read_table(Path(request.run) / "test.parquet").to_pylist()}
     whole = [one for one in read_trials(folder.rows) if one.state == "done" and tested[one.number]["error"] is None]
     marks = {record.number: marks_of(folder, brief, record) for record in whole}

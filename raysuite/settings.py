@@ -53,8 +53,9 @@ def preset(name: str) -> Config:
 def for_objective(config: Config, kind: str) -> Config:
     """The same settings with another objective, and with what it needs of the net.
 
-    Objectives that would be solved by copying lose the skips, and a bottleneck that is not set by itself becomes a
-    quarter of the coarsest width; nothing else changes, so that a comparison is one of objectives.
+    Objectives that would be solved by copying lose the skips and give their output directly, and a bottleneck that is
+    not set by itself becomes a quarter of the coarsest width; nothing else changes, so that a comparison is one of
+    objectives.
 
     Raises:
         ConfigError: There is no such objective.

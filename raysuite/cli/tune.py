@@ -68,7 +68,7 @@ from raysuite.settings import with_words
     "--first-rung",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="When trials are first scored, and most stopped.  [default: after a ninth of the steps, or later]",
+    help="When trials are first scored, and most stopped.  [default: after a ninth, not before 150 or a third]",
 )
 @click.option(
     "--trial-timeout", type=Duration(), metavar="TIME", help="A trial that takes longer to its next score has failed."

@@ -27,7 +27,7 @@ class ModelConfig:
         separable: Dilated convolutions are depthwise with a pointwise one after them.
         bottleneck: Channels between encoder and decoder; 0 means the coarsest width.
         template: ``on``, and the net sees beside each image what training images look like on average, place by place;
-            ``off``; or ``auto``, where they lie alike (`raysuite.training.template`).
+            ``off``; or ``auto``, where they are square and lie alike (`raysuite.training.template`).
         skip: ``convex`` skips with a learned convex combination, ``concat`` as in a U-Net, or ``none``.
         output: ``direct``, the repaired image; or ``convex``, of it and the input a learned convex combination.
         norm: ``batch`` or ``group`` (of up to 8 channels) normalisation, or ``none``.

@@ -11,7 +11,7 @@ from raysuite.config.model import ModelConfig
 from raysuite.config.training import AugmentationConfig, ObjectiveConfig, TrainingConfig
 from raysuite.config.validation import require
 
-# With skips these objectives are solved by copying the image, defects and all.
+# With skips, or an output that takes of the input, these objectives are solved by copying the image, defects and all.
 NEED_A_BOTTLENECK = ("plain", "sparse", "contractive")
 
 
@@ -89,11 +89,12 @@ class Config:
             require(
                 self.model.skip == "none", "model.skip", self.model.skip,
                 f"none for objective.kind={self.objective.kind}: with skips the net would copy the image "
-                f"(--objective {self.objective.kind} sets both)",
+                f"(--objective {self.objective.kind} sets what it needs)",
             )  # fmt: skip
             require(
                 self.model.output == "direct", "model.output", self.model.output,
-                f"direct for objective.kind={self.objective.kind}: else the net would copy the image",
+                f"direct for objective.kind={self.objective.kind}: else the net would copy the image "
+                f"(--objective {self.objective.kind} sets what it needs)",
             )  # fmt: skip
         require(
             self.objective.kind != "contractive" or self.training.precision != "bfloat16",

@@ -83,10 +83,11 @@ class Autoencoder(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Repair a batch."""
-        features = self.fold(images_NCHW - 0.5)
+        seen_NCHW = images_NCHW
         if self.has_template:
-            template_1CHW = self.fold(self.template_CHW[None] - 0.5).to(features.dtype)
-            features = torch.cat([features, template_1CHW.expand(features.shape[0], -1, -1, -1)], dim=1)
+            template_NCHW = self.template_CHW.to(images_NCHW.dtype).expand(images_NCHW.shape[0], -1, -1, -1)
+            seen_NCHW = torch.cat([images_NCHW, template_NCHW], dim=1)
+        features = self.fold(seen_NCHW - 0.5)
         kept: list[Tensor] = []
         for level in self.down:
             features = level(features)
@@ -101,12 +102,10 @@ class Autoencoder(nn.Module):
             features = refine(features)
         # The last step stays in float32 under autocast: bfloat16 would round the picture itself to 1/256.
         with torch.autocast(features.device.type, enabled=False):
-            out = self.head(features.float())
-            repaired: Tensor = self.unfold(out[:, : 3 * self.config.stem**2]) + 0.5
+            out_NCHW: Tensor = self.unfold(self.head(features.float()))
             if self.config.output == "direct":
-                return repaired
-            gate_N1HW = torch.sigmoid(self.unfold(out[:, 3 * self.config.stem**2 :]))
-            return images_NCHW.float().lerp(repaired, gate_N1HW)
+                return out_NCHW + 0.5
+            return images_NCHW.float().lerp(out_NCHW[:, :3] + 0.5, torch.sigmoid(out_NCHW[:, 3:]))
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""

@@ -94,7 +94,8 @@ def describe(config: Config) -> Description:
     side, crop = config.data.image_size, config.data.crop_size or config.data.image_size
     precision = "bfloat16" if config.training.precision == "bfloat16" else "float32"
     with FakeTensorMode():
-        net = build(config.model, seed=0)
+        template_CHW = torch.zeros(3, side, side) if config.model.template == "on" else None
+        net = build(config.model, 0, template_CHW)
         layers = _layers(net.eval(), side)
         weights = sum(tensor.nbytes for tensor in net.state_dict().values())
         trained = sum(tensor.nbytes for tensor in net.parameters())

@@ -101,7 +101,7 @@ def write_outcome(
         "objective": member.objective,
         "status": "done",
         "reason": None,
-        "augmentation": card["augmentation"]["summary"],
+        "augmentation": card["augmentation"]["summary"] + ("; beside a template" if detector.net.has_template else ""),
         "image_auroc": image.auroc,
         "image_ap": image.ap,
         "image_f1_max": image.f1_max,

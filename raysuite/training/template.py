@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from raysuite.errors import ConfigError
-from raysuite.training.augmentation import Augmentation
+from raysuite.training.augmentation import FEWEST, Augmentation
 from raysuite.training.batches import draw_batch
 
 ALIKE = 0.05
@@ -25,10 +25,11 @@ Of parts that lie a little differently each time the mean is a blur, which tells
 MOST_IMAGES = 256
 """At most so many images are looked at, evenly spread over all."""
 
-DRAWS = 512
+DRAWS = 256
 """So many augmented images are averaged: a change that leaves the category in kind is made to the template as well."""
 
-BATCH = 16
+BATCH = 4
+"""Few at once: large images shall not need more memory here than in a step of training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def make_template(
     """The mean of augmented training images, where it is of use.
 
     Args:
-        setting: ``model.template``. With ``auto`` there is one if training sees images whole and they lie alike.
+        setting: ``model.template``. With ``auto`` there is one if training sees images whole, as it does square ones,
+            and they lie alike.
         images_NCHW: Good training images, uint8.
         crop: Side of the square crops that training sees.
         augmentation: What is done to them.
@@ -63,7 +65,7 @@ def make_template(
     if setting == "on" and not whole:
         raise ConfigError(
             f"model.template is on, but training sees crops of {crop} × {crop} of images of {height} × {width}: "
-            "it must be off or auto"
+            "it must be off or auto; only square images are seen whole"
         )
     if setting == "off":
         return Template(None, "set to off")
@@ -71,13 +73,15 @@ def make_template(
         return Template(None, f"training sees crops of {crop} × {crop}, which have no place")
     if setting == "on":
         return Template(_mean(images_NCHW, crop, augmentation), "set to on")
+    if len(images_NCHW) < FEWEST:
+        return Template(None, f"fewer than {FEWEST} images")
     share = unlikeness(images_NCHW)
     reason = f"images vary about their mean by {share:.3f} of what it varies by, limit {ALIKE}"
     return Template(_mean(images_NCHW, crop, augmentation) if share <= ALIKE else None, reason)
 
 
 def unlikeness(images_NCHW: Tensor) -> float:
-    """The variance of images about their mean image, over that of the mean image from place to place.
+    """The variance of images about their mean image, over that of the mean image from place to place; as they are.
 
     0 for images that are all the same, and large for a texture, whose mean is plain.
 

@@ -125,7 +125,7 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         yield around("model.widths", Choice(tuple(dict.fromkeys(scaled))))
     else:
         yield around("model.width", Int(max(4, finest // 2), max(8, finest * 2), log=True))
-    # Levels, dilations and kernel together set how large an image must be, and objectives may forbid skips: what is
+    # Levels, dilations and kernel together set how large an image must be, and objectives may forbid copying: what is
     # kept of them goes together in every combination.
     together: dict[str, Sequence[Any]] = {
         "model.kernel": (3, 5),
@@ -133,8 +133,9 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         "model.skip": ("convex", "concat", "none"),
         "model.output": ("direct", "convex"),
         "model.norm": ("batch", "group"),
-        "model.template": ("auto", "off"),
     }
+    if base.data.crop_size in {0, base.data.image_size}:
+        together["model.template"] = ("auto", "off")
     if not model.widths:
         together["model.depth"] = (model.depth - 1, model.depth + 1)
     for key, choices in _compatible(base, together).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,15 +26,18 @@ def images(count: int) -> np.ndarray:
     return np.stack([picture(seed) for seed in range(count)])
 
 
-@pytest.mark.parametrize("pooling", ["top", "max", "mean"])
-def test_onnx_scores_pictures_as_the_detector_does(detector: Detector, tmp_path: Path, pooling: str) -> None:
+@pytest.mark.parametrize(("pooling", "placed"), [("top", False), ("max", True), ("mean", False)])
+def test_onnx_scores_pictures_as_the_detector_does(
+    detector: Detector, tmp_path: Path, pooling: Literal["top", "max", "mean"], placed: bool
+) -> None:
     needs("onnx")
     import onnxruntime
 
-    template_CHW = torch.rand(3, *detector.size) if pooling == "mean" else None
+    model = replace(detector.net.config, output="convex" if placed else "direct")
+    template_CHW = torch.rand(3, *detector.size) if placed else None
     detector = replace(
         detector,
-        net=build(detector.net.config, 0, template_CHW).eval(),
+        net=build(model, 0, template_CHW).eval(),
         symmetries=("mirror",),
         detection=replace(detector.detection, pooling=pooling, flips=pooling == "max", score_share=0.01),
     )

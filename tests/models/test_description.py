@@ -19,6 +19,7 @@ VARIANTS = {
     "unet": {"skip": "concat", "norm": "group", "separable": True},
     "bottleneck": {"skip": "none", "padding": "zeros", "bottleneck": 4, "stem": 1},
     "bare": {"norm": "none", "kernel": 5, "padding": "replicate", "depth": 1},
+    "placed": {"template": "on", "output": "convex"},
 }
 
 
@@ -28,6 +29,12 @@ def small(image_size=64, batch_size=2, **model):
         model=ModelConfig(**{"width": 8, "blocks": 1, "dilations": (1, 2), **model}),
         training=TrainingConfig(batch_size=batch_size),
     )
+
+
+def built(config):
+    """The net, with a template if the config has one."""
+    side = config.data.image_size
+    return build(config.model, 0, torch.full((3, side, side), 0.5) if config.model.template == "on" else None)
 
 
 def test_layers_are_those_of_the_net_counted_by_hand():
@@ -61,7 +68,7 @@ def test_layers_are_those_of_the_net_counted_by_hand():
 def test_totals_agree_with_torch_and_with_the_layers(variant):
     config = small(**variant)
     description = describe(config)
-    net = build(config.model, seed=0).eval()
+    net = built(config).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(torch.zeros(1, 3, 64, 64))
     assert description.macs * 2 == counter.get_total_flops()
@@ -99,7 +106,7 @@ def test_bfloat16_takes_less_in_training():
 def test_fake_tensors_tell_the_memory_of_real_ones(variant):
     config = small(**variant)
     description = describe(config)
-    net = build(config.model, seed=0)
+    net = built(config)
     assert description.scoring_bytes == scoring_memory(net.eval(), 64)
     assert description.step_bytes == step_memory(net.train(), 2, 64, "float32")
 
@@ -107,7 +114,7 @@ def test_fake_tensors_tell_the_memory_of_real_ones(variant):
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_a_step_takes_what_autograd_saves_and_little_more(variant):
     config = small(**variant)
-    net = build(config.model, seed=0).train()
+    net = built(config).train()
     weights = {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
     saved = {}
 
@@ -127,7 +134,7 @@ def test_a_step_takes_what_autograd_saves_and_little_more(variant):
 def test_memory_is_close_to_what_the_allocator_hands_out(variant):
     config = small(image_size=128, **variant)
     description = describe(config)
-    net = build(config.model, seed=0)
+    net = built(config)
 
     def step():
         images_NCHW, targets_NCHW = torch.zeros(2, 3, 128, 128), torch.zeros(2, 3, 128, 128)

@@ -65,6 +65,13 @@ def test_a_round_part_on_a_plain_ground_may_be_turned_by_any_angle():
     assert (chosen.kind, chosen.rotation, chosen.padding) == ("object", "free", "border")
 
 
+def test_a_round_part_under_a_lamp_at_one_side_is_not_turned_freely():
+    lit = rings()
+    lit[:, :, 30:34, 8:12] = 255
+    assert choose(lit).measured["any angle"] > choose(rings()).measured["any angle"]
+    assert choose(lit).rotation != "free"
+
+
 def test_parts_that_lie_at_all_angles_may_be_turned():
     angles = torch.linspace(0, 2 * torch.pi, 25)[:24]
     centres = torch.full((24, 2), 32.0)

@@ -55,6 +55,11 @@ def test_unlikeness_is_variance_about_the_mean_over_that_of_the_mean():
     assert unlikeness(images[:1].clone()) == pytest.approx(0, abs=1e-12)
 
 
+def test_of_two_images_there_is_none():
+    made = make_template("auto", parts(2), 32, Augmentation())
+    assert (made.image_CHW, made.reason) == (None, "fewer than 3 images")
+
+
 def test_a_setting_is_obeyed():
     assert template_of(parts(), "off") is None
     assert template_of(texture(), "on").shape == (3, 32, 32)
@@ -95,6 +100,7 @@ def test_a_stopped_training_goes_on_with_the_same_template(tmp_path):
     def stop(line):
         raise KeyboardInterrupt
 
+    assert whole.has_template
     where = Location.of(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         train(replace(CONFIG, training=replace(CONFIG.training, checkpoint_every=2)), parts(), seed=1, device=CPU,

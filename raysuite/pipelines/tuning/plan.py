@@ -51,7 +51,8 @@ class Request:
         trials: How many, of each category with `per_category`; ``None`` for `TRIALS`, or as many as there is time for.
         time_budget: Seconds for the search, without what follows; ``None`` for no limit.
         max_concurrent: Trials at once; ``None`` for as many as fit.
-        first_rung: Steps after which trials are first scored; ``None`` for those of `first_rung`.
+        first_rung: Steps after which trials are first scored; ``None`` for those of
+            `raysuite.pipelines.tuning.search.first_rung`.
         trial_timeout: Seconds that a trial may take from one rung to the next; ``None`` for no limit.
         seed: Of the search; other seeds have other families of defects judge.
         warm_start: Folders of earlier searches, whose best trials are tried first.

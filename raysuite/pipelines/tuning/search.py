@@ -38,7 +38,7 @@ REDUCTION = 3
 
 SOON = 150
 """Before so many steps a score says little of the one at the end: of 26 trials on grid the rank correlation was 0.43
-after 44 of 400 steps, and 0.84 after 133 (`python -m benchmarks.tune rank`)."""
+after 44 of 400 steps, and 0.84 after 132 (`python -m benchmarks.tune rank`)."""
 
 trainable: Callable[..., None] = run_trial
 
