@@ -21,7 +21,7 @@ from torch import Tensor
 from raysuite.config import DetectionConfig
 from raysuite.detection.maps import divisor, pool, smooth
 from raysuite.detection.trial import Defects, Trial
-from raysuite.metrics.image import ranked
+from raysuite.metrics.ranking import Ranking
 
 Filter = tuple[int, int]
 Normalise = Literal["place", "image", "none"]
@@ -195,7 +195,9 @@ def _map_merits(trial: Trial, usual: Usual, floor: float, default: MapChoice) ->
 def _map_merit(maps_nHW: Tensor, defects: Defects, step: int, group: int) -> float:
     members_n = defects.good_n % GROUPS == group
     masks_nHW = defects.mask_nHW[members_n, ::step, ::step].cpu().numpy()
-    ranking = ranked(maps_nHW[members_n.to(maps_nHW.device)].cpu().numpy().ravel(), masks_nHW.ravel())
+    maps_N = maps_nHW[members_n.to(maps_nHW.device)].cpu().numpy().ravel()
+    # Adding zero turns -0.0 into 0.0.
+    ranking = Ranking.of_pixels(maps_N + np.float32(0), masks_nHW.ravel())
     if not ranking.is_defined:
         return math.nan
     return (log_odds(ranking.auroc()) + log_odds(ranking.average_precision())) / 2

@@ -29,8 +29,7 @@ def validate(detector: Detector, trial: Trial) -> dict[str, Any]:
     """
     good_N = detector.scores(trial.good_NHW)
     good = PixelHistograms.empty()
-    for map_HW in detector.maps(trial.good_NHW).cpu().numpy():
-        good.add(map_HW, None, defect=False)
+    good.add_all(detector.maps(trial.good_NHW).cpu().numpy(), None)
     families = {name: _figures(detector, defects, good_N, good) for name, defects in trial.families.items()}
     return {
         "score": score_of(families),
@@ -45,10 +44,9 @@ def _figures(
     detector: Detector, defects: Defects, good_N: torch.Tensor, good: PixelHistograms
 ) -> dict[str, float | None]:
     scores_n = detector.scores(defects.error_nHW)
-    pixels = PixelHistograms.empty() + good
     maps_nHW, masks_nHW = detector.maps(defects.error_nHW).cpu().numpy(), defects.mask_nHW.cpu().numpy()
-    for map_HW, mask_HW in zip(maps_nHW, masks_nHW, strict=True):
-        pixels.add(map_HW, mask_HW, defect=True)
+    pixels = PixelHistograms.empty() + good
+    pixels.add_all(maps_nHW, masks_nHW)
     labels = [0] * len(good_N) + [1] * len(scores_n)
     pixel = pixel_metrics(pixels)
     return {

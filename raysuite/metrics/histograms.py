@@ -26,7 +26,8 @@ _COLUMNS = ("background", "defect", "region_weight")
 _COUNTERS = ("shift", "regions", "images", "missing_masks")
 _SCHEMA = pa.schema([("step", pa.uint32()), ("mixed", pa.bool_()), *((name, pa.int64()) for name in _COLUMNS)])
 _FORMAT = {b"format": b"raysuite.pixel_histograms", b"version": b"1"}
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.uint8)
+_EIGHT_NEIGHBOURS = np.zeros((3, 3, 3), dtype=np.uint8)
+_EIGHT_NEIGHBOURS[1] = 1  # of the same image
 
 
 @dataclass(slots=True, eq=False)
@@ -63,19 +64,39 @@ class PixelHistograms:
             MetricsError: Scores are negative or not finite, a shape or dtype is wrong, a good image has defect
                 pixels, or there are more than `MAX_REGIONS` regions. Nothing is counted then.
         """
-        patterns_HW = _patterns(map_HW)
+        _check_map(map_HW)
         if mask_HW is None and defect:
+            _patterns(map_HW)
             self.missing_masks += 1
             return
-        if mask_HW is None:
-            part, regions = _background(patterns_HW.ravel(), self.bins.shift), 0
+        if mask_HW is not None:
+            _check_mask(mask_HW, map_HW.shape, defect)
+        self.add_all(map_HW[None], None if mask_HW is None else mask_HW[None])
+
+    def add_all(self, maps_NHW: NDArray[np.float32], masks_NHW: NDArray[np.bool_] | None) -> None:
+        """Count the pixels of several images of one size, in place; sorted together, which is faster than one by one.
+
+        Args:
+            maps_NHW: float32 (N, H, W), as in `add`.
+            masks_NHW: bool (N, H, W), true on defects; ``None`` for good images.
+
+        Raises:
+            MetricsError: As in `add`; nothing is counted then.
+        """
+        for map_HW in maps_NHW:
+            _check_map(map_HW)
+        if len(maps_NHW) == 0:
+            return
+        patterns_NHW = _patterns(maps_NHW)
+        if masks_NHW is None:
+            part, regions = _background(patterns_NHW.ravel(), self.bins.shift), 0
         else:
-            _check_mask(mask_HW, patterns_HW.shape, defect)
-            part, regions = _defects(patterns_HW, mask_HW, self.bins.shift)
-            part += _background(patterns_HW[~mask_HW], self.bins.shift)
+            _check_mask(masks_NHW, patterns_NHW.shape, defect=True)
+            part, regions = _defects(patterns_NHW, masks_NHW, self.bins.shift)
+            part += _background(patterns_NHW[~masks_NHW], self.bins.shift)
         self.regions = _checked_regions(self.regions + regions)
         self.bins += part
-        self.images += 1
+        self.images += len(maps_NHW)
 
     def __add__(self, other: PixelHistograms) -> PixelHistograms:
         return PixelHistograms(
@@ -111,19 +132,23 @@ class PixelHistograms:
             raise MetricsError(f"these bytes are no pixel histograms ({error}); evaluate the images again") from error
 
 
-def _patterns(map_HW: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _check_map(map_HW: NDArray[np.float32]) -> None:
     if map_HW.ndim != 2 or map_HW.size == 0 or map_HW.dtype != np.float32:
         raise MetricsError(
             f"an anomaly map must be float32 of shape (height, width), not {map_HW.dtype} of shape {map_HW.shape}"
         )
+
+
+def _patterns(maps: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Bit patterns of one map, or of several."""
     # Adding zero copies, and turns -0.0, whose pattern would be huge, into 0.0.
-    patterns_HW = (np.ascontiguousarray(map_HW) + np.float32(0)).view(np.uint32)
-    if patterns_HW.max() > LARGEST_PATTERN:
+    patterns = (np.ascontiguousarray(maps) + np.float32(0)).view(np.uint32)
+    if patterns.max() > LARGEST_PATTERN:
         raise MetricsError(
-            f"an anomaly map must be finite and not negative, but {int((patterns_HW > LARGEST_PATTERN).sum())} of its "
-            f"{map_HW.size} scores are not; look for a diverged training, or use a squared or absolute difference"
+            f"an anomaly map must be finite and not negative, but {int((patterns > LARGEST_PATTERN).sum())} of its "
+            f"{maps.size} scores are not; look for a diverged training, or use a squared or absolute difference"
         )
-    return patterns_HW
+    return patterns
 
 
 def _check_mask(mask_HW: NDArray[np.bool_], shape: tuple[int, ...], defect: bool) -> None:
@@ -152,13 +177,13 @@ def _background(patterns_N: NDArray[np.uint32], shift: int) -> Bins:
     return Bins(runs.shift, sorted_N[runs.starts], runs.mixed(sorted_N), counts_CB)
 
 
-def _defects(patterns_HW: NDArray[np.uint32], mask_HW: NDArray[np.bool_], shift: int) -> tuple[Bins, int]:
-    labels_HW, regions = ndimage.label(mask_HW, structure=_EIGHT_NEIGHBOURS)
-    labels_N = labels_HW[mask_HW]
+def _defects(patterns_NHW: NDArray[np.uint32], masks_NHW: NDArray[np.bool_], shift: int) -> tuple[Bins, int]:
+    labels_NHW, regions = ndimage.label(masks_NHW, structure=_EIGHT_NEIGHBOURS)
+    labels_N = labels_NHW[masks_NHW]
     sizes_R = np.bincount(labels_N, minlength=regions + 1)
     # A weight is rounded to half a unit: a region of s pixels weighs 1 within s / 2^43.
     weights_R = (REGION_UNIT + sizes_R // 2) // np.maximum(sizes_R, 1)
-    patterns_N = patterns_HW[mask_HW]
+    patterns_N = patterns_NHW[masks_NHW]
     order_N = np.argsort(patterns_N)
     counts_CN = np.zeros((len(_COLUMNS), len(order_N)), np.int64)
     counts_CN[1] = 1

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
-from raysuite.detection.maps import ROUNDING, divisor, pool, smooth, squared_error, usual_errors
+from raysuite.detection.maps import ROUNDING, _pooled, _shifted, divisor, pool, smooth, squared_error, usual_errors
 from raysuite.metrics.image import image_metrics
 
 
@@ -109,3 +109,10 @@ def test_the_error_is_the_mean_over_channels():
     images_NCHW = torch.zeros(1, 3, 2, 2)
     repaired_NCHW = torch.tensor([0.1, 0.2, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     assert torch.allclose(squared_error(images_NCHW, repaired_NCHW), torch.full((1, 2, 2), 0.07))
+
+
+@pytest.mark.parametrize("side", [1, 3, 11, 21])
+def test_both_ways_to_average_are_one(side):
+    padded_N1HW = torch.rand(3, 1, 40, 52, generator=torch.Generator().manual_seed(side))
+    for axis in (2, 3):
+        torch.testing.assert_close(_shifted(padded_N1HW, side, axis), _pooled(padded_N1HW, side, axis))

@@ -178,3 +178,18 @@ def test_damaged_bytes_are_refused_or_read_but_never_crash(data):
     except MetricsError:
         return
     assert (read.bins.counts >= 0).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_images_counted_together_count_as_one_by_one(masked: bool) -> None:
+    rng = np.random.default_rng(5)
+    maps_NHW = rng.random((5, 24, 30), dtype=np.float32)
+    # Regions reach the borders: those of two images shall not grow together.
+    masks_NHW = rng.random((5, 24, 30)) < 0.3 if masked else None
+    together, apart = PixelHistograms.empty(), PixelHistograms.empty()
+    together.add_all(maps_NHW, masks_NHW)
+    for at, map_HW in enumerate(maps_NHW):
+        apart.add(map_HW, None if masks_NHW is None else masks_NHW[at], defect=masked)
+    assert together.to_bytes() == apart.to_bytes()
+    together.add_all(maps_NHW[:0], None)
+    assert together.images == 5

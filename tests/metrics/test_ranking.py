@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from raysuite.metrics.image import ranked
 from raysuite.metrics.ranking import Ranking
 
 
@@ -30,3 +31,22 @@ def test_counts_whose_product_passes_an_int64_do_not_overflow():
     many = np.array([10**11, 10**11])
     ranking = Ranking.of_counts(np.arange(2.0), many, many, np.zeros(2, bool))
     assert ranking.auroc() == 0.5
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_pixels_are_ranked_as_scores_are(share: float, ties: bool) -> None:
+    rng = np.random.default_rng(3)
+    scores_N = rng.lognormal(size=3000).astype(np.float32)
+    scores_N[:50] = 0
+    if ties:
+        scores_N = np.round(scores_N, 1)
+    defective_N = rng.random(3000) < share
+    fast, exact = Ranking.of_pixels(scores_N, defective_N), ranked(scores_N, defective_N.astype(int))
+    np.testing.assert_array_equal(fast.thresholds, exact.thresholds)
+    np.testing.assert_array_equal(fast.false_positives, exact.false_positives)
+    np.testing.assert_array_equal(fast.true_positives, exact.true_positives)
+
+
+def test_no_pixels_are_ranked_as_not_defined() -> None:
+    assert not Ranking.of_pixels(np.zeros(0, np.float32), np.zeros(0, np.bool_)).is_defined
