@@ -44,8 +44,8 @@ def boxed(maps_NHW: Tensor, side: int, passes: int) -> Tensor:
         return maps_NHW
     pad = side // 2
     out = maps_NHW[:, None]
-    # On a CPU sums of shifted maps are torch's average in a tenth of its time. A GPU would have to start a kernel for each,
-    # and a traced graph to hold them.
+    # On a CPU sums of shifted maps are torch's average in a tenth of its time. A GPU would have to start a kernel for
+    # each, and a traced graph to hold them.
     average = _shifted if maps_NHW.device.type == "cpu" and not torch.compiler.is_compiling() else _pooled
     for _ in range(passes):
         # A box is separable: two thin averages cost 2k, not k².
