@@ -39,7 +39,11 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "lambda": {"0.5": [], "0.1": ["objective.repair_weight=0.1"], "0.9": ["objective.repair_weight=0.9"]},
     "fills": {"all": [], **{f"without {name}": [f"corruption.fills.{name}.weight=0"] for name in FILLS}},
     "skips": {"convex": [], "concat": ["model.skip=concat"], "none": ["model.skip=none"]},
-    "template": {"auto": [], "off": ["model.template=off"]},
+    "template": {
+        "where images lie alike": [],
+        "none": ["model.template=off"],
+        "none, turned freely": ["model.template=off", "augmentation.rotation=free"],
+    },
     "output": {"direct": [], "convex": ["model.output=convex"]},
     "opacity": {"half transparent": [], "all opaque": ["corruption.opaque_share=1"]},
     "objective": {"filter": [], **{kind: [f"objective.kind={kind}"] for kind in OBJECTIVES if kind != "filter"}},
