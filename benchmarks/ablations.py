@@ -85,18 +85,21 @@ def unit_file(out: Path, category: str, config: Config, seed: int) -> Path:
     return out / f"{category}-{digest}-{seed}.json"
 
 
-def measure(job: tuple[str, str, Config, int, bool, Path]) -> str:
+def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
     """Train and measure one unit, and write its file."""
-    root, category_name, config, seed, read_more, file = job
+    root, category_name, config, seed, read_more, file, device = job
     torch.set_num_threads(1)
     start = time.perf_counter()
     category = load(find_entries(Location.of(root), categories=[category_name]), category_name, config)
-    trained, split = fit(category, config, seed)
+    trained, split = fit(category, config, seed, device)
     detector = calibrated(category, trained, split, config.detection, seed)
     figures: dict[str, Any] = {
         "test": figures_on_test(category, detector),
         "validation": detector.provenance["validation"],
         "chosen": {"detection": str(detector.detection)},
+        "template": trained.net.has_template,
+        "on": f"{device}, {trained.precision}, {'compiled' if trained.compilation.used else 'as written'}",
+        "training_seconds": trained.seconds,
         "seconds": time.perf_counter() - start,
         "readings": {},
     }
@@ -139,6 +142,7 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--set", dest="words", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--processes", type=int, default=2, help="trainings at once, a core each")
+    parser.add_argument("--device", default="cpu", help="of all trainings: cpu (default) or cuda, which they share")
     options = parser.parse_args()
     base = with_words(preset(options.preset), options.words)
     tables = options.table or [*TABLES, *READINGS]
@@ -155,7 +159,7 @@ def main() -> None:
             for category in categories:
                 file = unit_file(options.out, category, config, seed)
                 if not file.exists():
-                    jobs.append((roots[category], category, config, seed, words == (), file))
+                    jobs.append((roots[category], category, config, seed, words == (), file, options.device))
     print(f"{len(jobs)} trainings to do", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for number, line in enumerate(pool.imap(measure, jobs), 1):

@@ -2,7 +2,8 @@
 
 A step is what training does with a corrupted batch: forward, loss by regions, backward, clipping, optimiser, averaging,
 as a preset and this machine have it. Corruptions and steps take turns, so that what else the machine does disturbs both
-alike; the ratio is the median over the turns. Then each shape and fill alone.
+alike; the ratio is the median over the turns. As in training, a GPU corrupts the batches of some steps at once. Then
+each shape and fill alone.
 
 python -m benchmarks.corruption --preset base --repeats 5
 python -m benchmarks.corruption --preset small --batch 8 --threads 2 --repeats 30
@@ -25,6 +26,7 @@ from raysuite.corruption.corruptor import Corrupted, Corruptor
 from raysuite.models.autoencoder import build
 from raysuite.settings import PRESETS, preset, with_words
 from raysuite.training.acceleration import choose_compilation, choose_precision, in_precision
+from raysuite.training.ahead import steps_at_once
 from raysuite.training.averaging import AveragedNet
 from raysuite.training.objectives import Share, make_objective
 
@@ -82,20 +84,23 @@ def main() -> None:
         config = replace(config, training=replace(config.training, batch_size=arguments.batch))
     count, side = config.training.batch_size, config.data.crop_size or config.data.image_size
     generator = torch.Generator(device).manual_seed(0)
-    images_NCHW = torch.rand(count, 3, side, side, device=device)
+    at_once = steps_at_once(device, count * side * side)
+    images_NCHW = torch.rand(count * at_once, 3, side, side, device=device)
     corruptor, step = Corruptor(config.corruption), training_step(config, device)
     corrupting: list[float] = []
     training: list[float] = []
-    step(corruptor(images_NCHW, generator))
-    for _ in range(arguments.repeats):
-        corrupting.append(milliseconds(lambda: corruptor(images_NCHW, generator), device))
-        batch = corruptor(images_NCHW, generator)
+    for turn in range(arguments.repeats + 3):  # The first three warm up.
+        corrupting.append(milliseconds(lambda: corruptor(images_NCHW, generator), device) / at_once)
+        whole = corruptor(images_NCHW, generator)
+        batch = Corrupted(whole.inputs_NCHW[:count], whole.targets_NCHW[:count], whole.mask_N1HW[:count])
         training.append(milliseconds(lambda: step(batch), device))  # noqa: B023 -- called at once
+        if turn < 3:
+            corrupting, training = [], []
     ratios = [first / second for first, second in zip(corrupting, training, strict=True)]
     where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     print(
         f"preset {config.preset}, batches of {count} at {side} px, {choose_precision(config, device)}, {device.type} "
-        f"({where}), median and quartiles of {arguments.repeats} turns"
+        f"({where}), {at_once} corrupted at once; median and quartiles of {arguments.repeats} turns"
     )
     print(f"corruption        {quartiles(corrupting)}")
     print(f"rest of the step  {quartiles(training)}")

@@ -49,19 +49,19 @@ def load(listing: Listing, name: str, config: Config) -> Category:
     )
 
 
-def fit(category: Category, config: Config, seed: int) -> tuple[Trained, Split]:
-    """Train on the category's good images as a run would, on the CPU."""
+def fit(category: Category, config: Config, seed: int, device: str = "cpu") -> tuple[Trained, Split]:
+    """Train on the category's good images as a run would."""
     split = split_good(len(category.good_NCHW), config.data, seed)
-    return train(config, category.good_NCHW[split.train], seed=seed, device=torch.device("cpu")), split
+    return train(config, category.good_NCHW[split.train], seed=seed, device=torch.device(device)), split
 
 
 def calibrated(category: Category, trained: Trained, split: Split, detection: DetectionConfig, seed: int) -> Detector:
-    """The detector of a trained net."""
+    """The detector of a trained net, on its device."""
     good_NCHW = category.good_NCHW
     return calibrate(
         trained.net, category=category.name, detection=detection, train_NCHW=good_NCHW[split.train],
         validation_NCHW=good_NCHW[split.validation], held_out_NCHW=good_NCHW[split.held_out],
-        device=torch.device("cpu"), seed=seed, provenance={},
+        device=next(trained.net.parameters()).device, seed=seed, provenance={},
         symmetries=trained.augmentation.flips,
     )  # fmt: skip
 

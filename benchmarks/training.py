@@ -41,7 +41,7 @@ class NoCorruption:
 
     def __call__(self, images_NCHW: Tensor, _generator: torch.Generator) -> Corrupted:
         """The batch as it is."""
-        if self.mask_N1HW is None:
+        if self.mask_N1HW is None or len(self.mask_N1HW) != len(images_NCHW):
             self.mask_N1HW = torch.zeros_like(images_NCHW[:, :1], dtype=torch.bool)
             self.mask_N1HW[:, :, :32, :32] = True
         return Corrupted(images_NCHW, images_NCHW, self.mask_N1HW)

@@ -1,7 +1,8 @@
 """The training loop: good images in, a repairing net out. Plain torch, no Ray.
 
 All images stay on the device as uint8, or come to it in a stream (`raysuite.training.sources`); augmentation and
-corruption happen there too, from one seeded generator, so that the same seed on the same machine gives the same net.
+corruption happen there too (`raysuite.training.ahead`), from one seeded generator, so that the same seed on the same
+machine gives the same net.
 Inside a ``torch.distributed`` process group all its processes train one net together
 (`raysuite.training.distributed`).
 """
@@ -30,6 +31,7 @@ from raysuite.training.acceleration import (
     in_precision,
 )
 from raysuite.training.accumulation import LESS, Accumulation
+from raysuite.training.ahead import Ahead, steps_at_once
 from raysuite.training.augmentation import Augmentation, choose_augmentation
 from raysuite.training.averaging import AveragedNet
 from raysuite.training.batches import draw_batch
@@ -157,7 +159,14 @@ def train(
             raise TrainingError(
                 f"the workers do not read the same checkpoint in {checkpoints.where}; let them share it"
             )
-    source.seek(state.step * settings.batch_size)
+
+    def draw(count: int, working: torch.Generator) -> Corrupted:
+        return objective.draw(draw_batch(source, count, crop, augmentation, working), working)
+
+    height, width = (min(crop, side) for side in source.sample_NCHW.shape[2:])
+    at_once = steps_at_once(device, settings.batch_size * height * width)
+    ahead = Ahead(draw, generator, settings.batch_size, at_once)
+    source.seek(ahead.skipped(state.step))
     resumed_at = logged_at = state.step
 
     def hand_over() -> Trained:
@@ -196,8 +205,7 @@ def train(
         rate = learning_rate(state.step, settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        clean_NCHW = draw_batch(source, settings.batch_size, crop, augmentation, generator)
-        batch = objective.draw(clean_NCHW, generator)
+        batch = ahead.batch(state.step)
         batch = Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
         losses = accumulation.gradients(forward, batch)
         total_gradients(net.parameters())

@@ -21,7 +21,8 @@ class State:
         net: The net that is trained.
         averaged: Its moving average.
         optimiser: AdamW over the net's parameters, in one group.
-        generator: Of all random numbers that are drawn after the start.
+        generator: Of all random numbers that are drawn after the start; as it was before the batches that are not all
+            used yet were drawn.
         sums: Sums of the loss and its parts since the last line of the history.
         step: Steps done.
         history: Its lines.
