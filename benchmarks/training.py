@@ -47,14 +47,16 @@ class NoCorruption:
         return Corrupted(images_NCHW, images_NCHW, self.mask_N1HW)
 
 
-def bare_loop(config: Config, device: torch.device, precision: str, compiled: bool) -> Callable[[int], None]:
-    """A bare loop that runs a given number of steps at a call."""
+def bare_loop(
+    config: Config, device: torch.device, precision: str, compiled: bool, mode: str = "default"
+) -> Callable[[int], None]:
+    """A bare loop that runs a given number of steps at a call; ``mode`` is the compiler's."""
     net = build(config.model, 0).to(device, memory_format=torch.channels_last).train()
     settings, side = config.training, config.data.crop_size or config.data.image_size
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=settings.weight_decay, fused=True)
     batch_NCHW = torch.rand(settings.batch_size, 3, side, side, device=device)
     batch_NCHW = batch_NCHW.contiguous(memory_format=torch.channels_last)
-    forward = in_precision(torch.compile(net, dynamic=False) if compiled else net, precision)
+    forward = in_precision(torch.compile(net, dynamic=False, mode=mode) if compiled else net, precision)
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -105,15 +107,19 @@ def pairs_of_blocks(
 def compare_modes(config: Config, device: torch.device, steps: int, repeats: int) -> None:
     """Bare loops in each precision, as written and compiled, block by block in turn."""
     loops: dict[str, Callable[[int], None]] = {}
-    for precision in ("float32", "bfloat16"):
-        for compiled in (False, True):
-            torch._dynamo.reset()
-            name = f"{precision}, {'compiled' if compiled else 'as written'}"
-            loops[name] = bare_loop(config, device, precision, compiled)
-            start = clock(device)
-            loops[name](1)
-            print(f"  {name}: first step {clock(device) - start:.1f} s", flush=True)
-            loops[name](2)
+    graphs = "compiled to CUDA graphs"
+    ways = [(precision, words) for precision in ("float32", "bfloat16") for words in ("as written", "compiled")]
+    if device.type == "cuda":
+        ways.append(("bfloat16", graphs))
+    for precision, words in ways:
+        torch._dynamo.reset()
+        name = f"{precision}, {words}"
+        mode = "reduce-overhead" if words == graphs else "default"
+        loops[name] = bare_loop(config, device, precision, words != "as written", mode)
+        start = clock(device)
+        loops[name](1)
+        print(f"  {name}: first step {clock(device) - start:.1f} s", flush=True)
+        loops[name](2)
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(repeats):
         for name, run in loops.items():
@@ -122,7 +128,8 @@ def compare_modes(config: Config, device: torch.device, steps: int, repeats: int
             seconds[name].append((clock(device) - start) / steps)
     base = seconds["float32, as written"]
     for name, values in seconds.items():
-        print(f"  {name}: {spread(values)} s a step, {spread([b / v for b, v in zip(base, values, strict=True)])} x")
+        faster = spread([b / v for b, v in zip(base, values, strict=True)])
+        print(f"  {name}: {spread([1000 * value for value in values])} ms a step, {faster} x")
 
 
 def spread(values: list[float]) -> str:
