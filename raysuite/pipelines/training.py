@@ -91,6 +91,8 @@ def _train_member(run: Run, member: Member, device: torch.device, board: Any, me
             "precision": trained.precision,
             "compiled": trained.compilation.used,
             "compile_reason": trained.compilation.reason,
+            "cuda_graph": trained.recording.used,
+            "cuda_graph_reason": trained.recording.reason,
             "workers": trained.workers,
             "micro_batch": trained.micro_batch,
             "device": device.type,

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,7 @@ from raysuite.training.distributed import (
 )
 from raysuite.training.objectives import Net, make_objective
 from raysuite.training.progress import Progress, what_is_wrong
+from raysuite.training.recording import Recording, recorded_if_it_works
 from raysuite.training.sources import Source, as_source
 from raysuite.training.state import State
 from raysuite.training.template import Template, make_template
@@ -64,6 +66,7 @@ class Trained:
         template: What the net sees beside each image, or why nothing.
         precision: What the forward pass was computed in.
         compilation: Whether the net was compiled, and why or why not.
+        recording: Whether its passes were replayed from a CUDA graph, and why or why not.
         workers: How many processes trained it together.
         micro_batch: Images that each of them computed at once: its share of the batch, or less where memory ran out.
         resumed_at: The step of the checkpoint that it went on from; 0 without one.
@@ -76,6 +79,7 @@ class Trained:
     template: Template
     precision: str
     compilation: Compilation
+    recording: Recording
     workers: int
     micro_batch: int
     resumed_at: int
@@ -142,14 +146,19 @@ def train(
     accumulation = Accumulation(net, objective, mine.stop - mine.start, on_smaller)
     precision = choose_precision(config, device)
 
-    def trial(module: Net) -> None:
+    def trial_batch() -> Corrupted:
         sample_NCHW = source.sample_NCHW[: settings.batch_size].to(device)
         trial_NCHW = draw_batch(sample_NCHW, settings.batch_size, crop, augmentation, torch.Generator(device))
-        batch = objective.draw(trial_NCHW, torch.Generator(device))
-        accumulation.gradients(in_precision(module, precision), batch)
+        return objective.draw(trial_NCHW, torch.Generator(device))
+
+    def trial(module: Net) -> None:
+        accumulation.gradients(in_precision(module, precision), trial_batch())
 
     module, compilation = compiled_if_it_works(net, choose_compilation(config, device), trial)
-    forward = in_precision(module, precision)
+    gradients, recording = recorded_if_it_works(
+        partial(accumulation.gradients, in_precision(module, precision)),
+        net, trial_batch, lambda: accumulation.micro_batch == settings.batch_size, device,
+    )  # fmt: skip
     if checkpoints is not None:
         checkpoints.restore(state)
         if rank() > 0:
@@ -175,8 +184,8 @@ def train(
         own.load_state_dict(averaged.net.state_dict())
         micro_batch = min(everyones(accumulation.micro_batch))
         return Trained(
-            own, tuple(state.history), augmentation, template, precision, compilation, workers(), micro_batch,
-            resumed_at, state.seconds,
+            own, tuple(state.history), augmentation, template, precision, compilation, recording, workers(),
+            micro_batch, resumed_at, state.seconds,
         )  # fmt: skip
 
     def pause() -> float:
@@ -207,7 +216,7 @@ def train(
             group["lr"] = rate
         batch = ahead.batch(state.step)
         batch = Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
-        losses = accumulation.gradients(forward, batch)
+        losses = gradients(batch)
         total_gradients(net.parameters())
         nn.utils.clip_grad_norm_(net.parameters(), settings.gradient_clip)
         optimiser.step()

@@ -1,23 +1,26 @@
 """What holds on the CPU holds on a GPU; skipped where there is none."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
 from raysuite.config import CorruptionConfig, DetectionConfig
-from raysuite.corruption.corruptor import Corruptor
+from raysuite.corruption.corruptor import Corrupted, Corruptor
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.detector import Detector
 from raysuite.models.autoencoder import build
 from raysuite.settings import for_objective
 from raysuite.storage import Location
+from raysuite.training import loop
 from raysuite.training.accumulation import Accumulation
 from raysuite.training.augmentation import Augmentation
 from raysuite.training.averaging import AveragedNet
 from raysuite.training.batches import draw_batch
 from raysuite.training.loop import train
 from raysuite.training.objectives import make_objective
+from raysuite.training.recording import Recording, recorded_if_it_works
 from tests.training.test_checkpoints import Killed
 from tests.training.test_loop import TINY, stripes, with_training
 
@@ -76,12 +79,13 @@ def test_a_step_never_waits_for_the_gpu(kind):
         averaged.update()
 
     step()
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # That this mode is a prototype.
+        torch.cuda.set_sync_debug_mode("error")
     try:
         step()
     finally:
-        torch.cuda.set_sync_debug_mode(before)
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_corruption_changes_the_images_where_its_mask_says_so_alone():
@@ -110,6 +114,41 @@ def test_a_detector_calibrated_there_scores_alike_on_the_cpu(tmp_path, choice):
     pictures = [*images_NCHW.permute(0, 2, 3, 1).numpy()]
     there, here = (Detector.load(tmp_path, device).score(pictures).scores for device in ("cuda", "cpu"))
     torch.testing.assert_close(torch.tensor(there), torch.tensor(here), rtol=0.05, atol=1e-3)
+
+
+@pytest.mark.parametrize("compile_", ["off", "on"])
+@pytest.mark.parametrize("kind", ["filter", "plain", "sparse", "denoise", "contractive"])
+def test_replayed_passes_train_the_net_that_others_would(kind, compile_, monkeypatch):
+    config = for_objective(with_training(steps=12, log_every=3, batch_size=4, compile=compile_), kind)
+    replayed = train(config, stripes(), seed=0, device=GPU)
+    assert replayed.recording.used, replayed.recording.reason
+    monkeypatch.setattr(loop, "recorded_if_it_works", lambda gradients, *_: (gradients, Recording(False, "not here")))
+    as_written = train(config, stripes(), seed=0, device=GPU)
+    assert not as_written.recording.used
+    assert [line.loss for line in replayed.history] == pytest.approx(
+        [line.loss for line in as_written.history], rel=2e-2
+    )
+    state, other = replayed.net.state_dict(), as_written.net.state_dict()
+    for name, value in state.items():
+        if name.endswith("running_mean"):
+            torch.testing.assert_close(value, other[name], rtol=0.05, atol=0.02)
+
+
+def test_a_pass_that_cannot_be_recorded_is_gone_on_with_as_it_is():
+    net = torch.nn.Linear(2, 2).to(GPU)
+
+    def gradients(batch):
+        net.zero_grad(set_to_none=True)
+        loss = net(batch.inputs_NCHW).square().mean()
+        loss.backward()
+        return torch.full((4,), loss.item(), device=GPU)  # waits for the GPU, which cannot be recorded
+
+    batch = Corrupted(*(torch.ones(3, 2, device=GPU) for _ in range(3)))
+    found, recording = recorded_if_it_works(gradients, net, lambda: batch, lambda: True, GPU)
+    assert found is gradients
+    assert not recording.used
+    assert "recording failed" in recording.reason
+    assert found(batch).isfinite().all()
 
 
 def test_a_compiled_training_says_so_and_its_loss_falls():
