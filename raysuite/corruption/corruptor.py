@@ -115,7 +115,7 @@ class Corruptor:
         grey_N = (images_NCHW.amax(1) - images_NCHW.amin(1)).amax((1, 2)) < 2 / 255
         pictures_SCHW = torch.where(grey_N[rows_S].view(-1, 1, 1, 1), pictures_SCHW[:, :1], pictures_SCHW)
         opaque_S = uniform((len(rows),), 0.0, 1.0, generator) < config.opaque_share
-        opacity_S = torch.where(opaque_S, 1.0, uniform((len(rows),), config.min_opacity, 1.0, generator))
+        opacity_S = uniform((len(rows),), config.min_opacity, 1.0, generator).masked_fill_(opaque_S, 1.0)
         sizes = [len(in_round) for in_round in rounds]
         parts = (rows_S, masks_S1HW, pictures_SCHW, opacity_S.view(-1, 1, 1, 1))
         spots = zip(*(torch.split(part, sizes) for part in parts), strict=True)

@@ -29,4 +29,4 @@ def in_short_sides(areas_n: Tensor, size: tuple[int, int]) -> Tensor:
 
 def soft(signed_nHW: Tensor, fade: Tensor) -> Tensor:
     """1 where the signed field is well above 0, 0 well below, linear over a rim of relative width ``fade``."""
-    return torch.addcmul(signed_nHW.new_tensor(0.5), signed_nHW, 1 / fade).clamp_(0.0, 1.0)
+    return torch.addcmul(signed_nHW.new_full((), 0.5), signed_nHW, 1 / fade).clamp_(0.0, 1.0)

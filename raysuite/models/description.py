@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from raysuite.config import Config
+from raysuite.config import Config, ModelConfig
 from raysuite.models.autoencoder import Autoencoder, build
 from raysuite.models.blocks import Concatenation, ConvexCombination, ConvNormAct, StackedDilatedConv
 from raysuite.models.memory import PeakMemory
@@ -116,6 +116,12 @@ def describe(config: Config) -> Description:
         step_bytes=step,
         state_bytes=2 * weights + 2 * trained,
     )
+
+
+def multiply_adds(model: ModelConfig, side: int) -> int:
+    """Multiply-adds of all convolutions for one square image, as in `Description.macs`."""
+    with FakeTensorMode():
+        return sum(layer.macs for layer in _layers(build(model, 0).eval(), side))
 
 
 def scoring_memory(net: Autoencoder, side: int) -> int:

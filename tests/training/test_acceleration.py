@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 
 from raysuite.config import Config, TrainingConfig
-from raysuite.settings import for_objective
+from raysuite.models.description import describe
+from raysuite.settings import for_objective, preset
 from raysuite.training.acceleration import (
-    COMPILE_FROM_STEPS,
+    COMPILE_FROM_OPERATIONS,
     Compilation,
     choose_compilation,
     choose_precision,
@@ -45,14 +47,22 @@ def test_bfloat16_computes_in_it_and_float32_does_not():
     assert seen == [torch.float32, torch.bfloat16]
 
 
-def test_what_is_asked_is_tried_and_auto_compiles_long_trainings_on_gpus_only():
+def test_what_is_asked_is_tried_and_auto_compiles_much_computation_on_gpus_only():
     assert choose_compilation(asked("on"), CPU).used
     assert not choose_compilation(asked("off"), CUDA).used
-    assert choose_compilation(asked(steps=COMPILE_FROM_STEPS), CUDA).used
-    short, on_cpu = choose_compilation(asked(), CUDA), choose_compilation(asked(steps=10**6), CPU)
+    # 1.88 billion multiply-adds an image, each of them two operations forward and four back, in batches of 8.
+    enough = math.ceil(COMPILE_FROM_OPERATIONS / (6 * 8 * describe(asked()).macs))
+    assert choose_compilation(asked(steps=enough), CUDA).used
+    short, on_cpu = choose_compilation(asked(steps=enough - 1), CUDA), choose_compilation(asked(steps=10**6), CPU)
     assert (short.used, on_cpu.used) == (False, False)
-    assert "fewer than" in short.reason
+    assert "does not pay" in short.reason
     assert "cpu" in on_cpu.reason
+
+
+def test_the_presets_for_a_gpu_are_compiled_there_and_those_for_a_few_cores_are_not():
+    assert [choose_compilation(preset(name), CUDA).used for name in ("tiny", "small", "base", "full")] == [
+        False, False, True, True,
+    ]  # fmt: skip
 
 
 def test_a_backend_that_fails_leaves_the_net_as_it_was(monkeypatch):
@@ -107,6 +117,6 @@ def test_without_a_compiler_a_training_that_wants_one_goes_on_and_says_why(tmp_p
     assert same_values
 
 
-@pytest.mark.parametrize("steps", [1, COMPILE_FROM_STEPS - 1])
+@pytest.mark.parametrize("steps", [1, 100])
 def test_a_reason_is_always_given(steps):
     assert all(choose_compilation(asked(word, steps), CUDA).reason for word in ("on", "off", "auto"))
