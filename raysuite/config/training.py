@@ -83,7 +83,7 @@ class TrainingConfig:
         gradient_clip: Largest norm of the gradient.
         ema: Decay of the averaged weights, which are the ones kept.
         precision: ``auto`` takes bfloat16 where the hardware multiplies it natively, else ``float32``.
-        compile: ``auto`` compiles the net where that was measured to pay: on GPUs, in trainings that are long enough.
+        compile: ``auto`` compiles the net where that was measured to pay: on GPUs, in trainings of much computation.
         log_every: Steps between two lines of the history.
         checkpoint_every: Steps between two checkpoints, from which a stopped training goes on.
     """
