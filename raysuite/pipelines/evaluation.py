@@ -36,6 +36,9 @@ from raysuite.timeline import spans_by_node, write_span
 
 BATCH = 16
 
+GPU_SHARE = 0.25
+"""Of a GPU, for each task: the pixels of the maps are counted on the CPU, which takes longer than scoring them."""
+
 _RESULT = pa.schema(
     [
         pa.field("category", pa.string()),
@@ -183,7 +186,7 @@ def _scored(run: Run, blocks: list[dict[str, Any]], detectors: dict[str, list[tu
         )
 
     return dataset.map_batches(
-        score, batch_size=1, batch_format="pyarrow", num_cpus=1, num_gpus=1 if gpus else None
+        score, batch_size=1, batch_format="pyarrow", num_cpus=1, num_gpus=GPU_SHARE if gpus else None
     ).iter_rows()
 
 
