@@ -79,9 +79,10 @@ def configured(base: Config, words: list[str]) -> Config:
     return for_objective(base, kinds[0]) if kinds else with_words(base, words)
 
 
-def unit_file(out: Path, category: str, config: Config, seed: int) -> Path:
+def unit_file(out: Path, category: str, config: Config, seed: int, device: str) -> Path:
     """Where the figures of one training lie: the name follows from everything that decides them."""
-    digest = hashlib.sha256(to_yaml(config).encode()).hexdigest()[:12]
+    decisive = to_yaml(config) + ("" if device == "cpu" else device)
+    digest = hashlib.sha256(decisive.encode()).hexdigest()[:12]
     return out / f"{category}-{digest}-{seed}.json"
 
 
@@ -157,7 +158,7 @@ def main() -> None:
     for seed in seeds:
         for words, config in variants.items():
             for category in categories:
-                file = unit_file(options.out, category, config, seed)
+                file = unit_file(options.out, category, config, seed, options.device)
                 if not file.exists():
                     jobs.append((roots[category], category, config, seed, words == (), file, options.device))
     print(f"{len(jobs)} trainings to do", flush=True)
@@ -166,7 +167,7 @@ def main() -> None:
             print(f"[{number}/{len(jobs)}] {line}", flush=True)
 
     def units(config: Config, category: str) -> list[dict[str, Any]]:
-        files = [unit_file(options.out, category, config, seed) for seed in seeds]
+        files = [unit_file(options.out, category, config, seed, options.device) for seed in seeds]
         return [json.loads(file.read_text()) for file in files]
 
     def collected(found: list[dict[str, Any]]) -> dict[str, list[float]]:

@@ -1,9 +1,9 @@
 """What corrupting a batch costs, as a share of the rest of a training step, in one run.
 
 A step is what training does with a corrupted batch: forward, loss by regions, backward, clipping, optimiser, averaging,
-as a preset and this machine have it. Corruptions and steps take turns, so that what else the machine does disturbs both
-alike; the ratio is the median over the turns. As in training, a GPU corrupts the batches of some steps at once. Then
-each shape and fill alone.
+as a preset and this machine have it, but for the replay of passes on a GPU. Corruptions and steps take turns, so that
+what else the machine does disturbs both alike; the ratio is the median over the turns. As in training, a GPU corrupts
+the batches of some steps at once. Then each shape and fill alone.
 
 python -m benchmarks.corruption --preset base --repeats 5
 python -m benchmarks.corruption --preset small --batch 8 --threads 2 --repeats 30

@@ -4,8 +4,9 @@ Both train the same net on batches of the same shape, in the same precision, com
 device. The bare loop does the least a training can do: forward, mean squared error, backward, optimiser step, on one
 fixed batch. Blocks of steps of the two take turns, so that what else the machine does disturbs both alike; the ratio is
 the median over pairs of blocks. The first table leaves corruption out of raysuite's loop: augmentation, the loss by
-regions, clipping, averaging and the history remain. The second has all. With --modes, instead, bare loops in every
-precision, as written and compiled, take turns: which is the fastest here, and what compiling costs first.
+regions, clipping, averaging and the history remain. The second has all. On a GPU raysuite replays its passes from a
+CUDA graph, and the bare loop does not. With --modes, instead, bare loops in every precision, as written, compiled and
+on a GPU compiled to CUDA graphs, take turns: which is the fastest here, and what compiling costs first.
 
 python -m benchmarks.training --preset small --steps 10 --repeats 12
 python -m benchmarks.training --preset small --steps 3 --repeats 12 --modes

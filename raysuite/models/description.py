@@ -119,7 +119,7 @@ def describe(config: Config) -> Description:
 
 
 def multiply_adds(model: ModelConfig, side: int) -> int:
-    """Multiply-adds of all convolutions for one square image, as in `Description.macs`."""
+    """Multiply-adds of all convolutions for one square image, as in `Description.macs`, without a template."""
     with FakeTensorMode():
         return sum(layer.macs for layer in _layers(build(model, 0).eval(), side))
 

@@ -232,6 +232,8 @@ def score_block(root: str, block: dict[str, Any], detectors: Sequence[tuple[int,
             continue
         found += [{**names, **row} for row in rows]
         found.append({**took, "ended": time.time(), "histograms": histograms.to_bytes()})
+    if device == "cuda":
+        torch.cuda.empty_cache()  # Other tasks share the GPU.
     return found
 
 

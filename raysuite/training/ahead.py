@@ -14,11 +14,11 @@ from torch import Generator
 from raysuite.corruption.corruptor import Corrupted
 
 PIXELS_AT_ONCE = 128 * 256 * 256
-"""A GPU draws about so many pixels at once: some hundred MB with all that is needed on the way."""
+"""A GPU draws from at most so many pixels at once: about a GB with all that is needed on the way."""
 
 
 def steps_at_once(device: torch.device, pixels: int) -> int:
-    """Of how many steps the batches are drawn at once, each of so many pixels."""
+    """Of how many steps the batches are drawn at once, each from images of so many pixels."""
     return 1 if device.type == "cpu" else max(1, PIXELS_AT_ONCE // pixels)
 
 
@@ -43,18 +43,21 @@ class Ahead:
         self._drawn: Corrupted | None = None
 
     def skipped(self, step: int) -> int:
-        """How many images were drawn before those that `batch` draws first if it is next asked for ``step + 1``."""
+        """How many images were drawn before those that step ``step + 1`` is drawn with."""
         return step // self._at_once * self._at_once * self._batch
 
-    def batch(self, step: int) -> Corrupted:
-        """The batch of a step. Steps count from 1 and follow one another; the first may be any."""
+    def batch(self, step: int, mine: slice = slice(None)) -> Corrupted:
+        """A slice of the batch of a step. Steps count from 1 and follow one another; the first may be any.
+
+        It is a view of what is drawn at once: who keeps it keeps all of that in memory.
+        """
         place = (step - 1) % self._at_once
         if self._drawn is None or place == 0:
-            self._drawn = None  # Two would not be needed at once.
+            self._drawn = None  # Not two at once.
             self._working.set_state(self._generator.get_state())
             self._drawn = self._draw(self._batch * self._at_once, self._working)
         if place == self._at_once - 1:
             self._generator.set_state(self._working.get_state())
-        mine = slice(place * self._batch, (place + 1) * self._batch)
-        whole = self._drawn
-        return Corrupted(whole.inputs_NCHW[mine], whole.targets_NCHW[mine], whole.mask_N1HW[mine])
+        rows = slice(place * self._batch, (place + 1) * self._batch)
+        parts = (self._drawn.inputs_NCHW, self._drawn.targets_NCHW, self._drawn.mask_N1HW)
+        return Corrupted(*(part[rows][mine] for part in parts))

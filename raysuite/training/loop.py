@@ -126,7 +126,10 @@ def train(
     if len(source) == 0:
         raise TrainingError("there are no good images to train on")
     settings, mine = config.training, slice_of(config.training.batch_size)
-    checkpoints = Checkpoints(checkpoint, config, seed, source.fingerprint(), device.type) if checkpoint else None
+    height, width = source.sample_NCHW.shape[2:]
+    at_once = steps_at_once(device, settings.batch_size * height * width)
+    drawn = f"{device.type}, {at_once} steps at once" if at_once > 1 else device.type
+    checkpoints = Checkpoints(checkpoint, config, seed, source.fingerprint(), drawn) if checkpoint else None
     size = f"{source.sample_NCHW.nbytes / 1e9:.1f} GB"
     less = "lower data.image_size, or data.resident_gb to stream them"
     with told_as(TrainingError, f"the training images, {size}, do not fit into memory: {less}"):
@@ -172,8 +175,6 @@ def train(
     def draw(count: int, working: torch.Generator) -> Corrupted:
         return objective.draw(draw_batch(source, count, crop, augmentation, working), working)
 
-    height, width = (min(crop, side) for side in source.sample_NCHW.shape[2:])
-    at_once = steps_at_once(device, settings.batch_size * height * width)
     ahead = Ahead(draw, generator, settings.batch_size, at_once)
     source.seek(ahead.skipped(state.step))
     resumed_at = logged_at = state.step
@@ -214,9 +215,7 @@ def train(
         rate = learning_rate(state.step, settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        batch = ahead.batch(state.step)
-        batch = Corrupted(batch.inputs_NCHW[mine], batch.targets_NCHW[mine], batch.mask_N1HW[mine])
-        losses = gradients(batch)
+        losses = gradients(ahead.batch(state.step, mine))
         total_gradients(net.parameters())
         nn.utils.clip_grad_norm_(net.parameters(), settings.gradient_clip)
         optimiser.step()

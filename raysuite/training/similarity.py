@@ -42,7 +42,7 @@ def gradient_dissimilarity(first_NCHW: Tensor, second_NCHW: Tensor) -> Tensor:
 
 
 def _gradient(grey_N1HW: Tensor) -> Tensor:
-    across = torch.tensor([1.0, 0.0, -1.0], device=grey_N1HW.device).expand(3, 3) / 3
+    across = torch.linspace(1.0, -1.0, 3, device=grey_N1HW.device).expand(3, 3) / 3
     kernels_2133 = torch.stack([across, across.T])[:, None]
     parts_N2HW = F.conv2d(F.pad(grey_N1HW, (1, 1, 1, 1), mode="reflect"), kernels_2133)
     # The root has no slope at zero, and flat places are many.

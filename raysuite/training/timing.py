@@ -54,7 +54,9 @@ def time_steps(config: Config, device: torch.device, workers: int = 1) -> tuple[
     # Time for two steps at least: the first is not counted.
     part = batch if 2 * whole <= SECONDS else max(part, int(batch * SECONDS / (2 * whole)))
     measured = _step_seconds(config, device, part, min(MOST_STEPS, config.training.steps))
-    return len(measured), statistics.median(measured) * batch / part
+    # A GPU draws the batches of some steps in one of them, which the median would not see.
+    usual = statistics.median(measured) if device.type == "cpu" else statistics.fmean(measured)
+    return len(measured), usual * batch / part
 
 
 def _step_seconds(config: Config, device: torch.device, batch_size: int, steps: int) -> list[float]:

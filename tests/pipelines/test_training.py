@@ -144,6 +144,7 @@ def test_two_ray_workers_train_one_detector_as_one_would(
     assert "1 training, 1 at once, 2 workers of 1 CPU each" in words
     detector = Detector.load(root / "flange" / "seed-0" / "detector")
     assert detector.provenance["workers"] == 2
+    assert (detector.provenance["cuda_graph"], detector.provenance["cuda_graph_reason"]) == (False, "only GPUs replay")
     for found, wanted in zip(history(root)[:5], history(undisturbed)[:5], strict=True):
         # Rounding differs from the first step on, and the steps after make more of it.
         assert found == pytest.approx(wanted, rel=0.02)

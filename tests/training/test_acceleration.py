@@ -50,7 +50,7 @@ def test_bfloat16_computes_in_it_and_float32_does_not():
 def test_what_is_asked_is_tried_and_auto_compiles_much_computation_on_gpus_only():
     assert choose_compilation(asked("on"), CPU).used
     assert not choose_compilation(asked("off"), CUDA).used
-    # 1.88 billion multiply-adds an image, each of them two operations forward and four back, in batches of 8.
+    # Each multiply-add is two operations forward and four back, in batches of 8.
     enough = math.ceil(COMPILE_FROM_OPERATIONS / (6 * 8 * describe(asked()).macs))
     assert choose_compilation(asked(steps=enough), CUDA).used
     short, on_cpu = choose_compilation(asked(steps=enough - 1), CUDA), choose_compilation(asked(steps=10**6), CPU)
@@ -117,6 +117,6 @@ def test_without_a_compiler_a_training_that_wants_one_goes_on_and_says_why(tmp_p
     assert same_values
 
 
-@pytest.mark.parametrize("steps", [1, 100])
+@pytest.mark.parametrize("steps", [1, 10**6])
 def test_a_reason_is_always_given(steps):
     assert all(choose_compilation(asked(word, steps), CUDA).reason for word in ("on", "off", "auto"))

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raysuite.config import CorruptionConfig, DetectionConfig
+from raysuite.config import OBJECTIVES, CorruptionConfig, DetectionConfig
 from raysuite.corruption.corruptor import Corrupted, Corruptor
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.detector import Detector
 from raysuite.models.autoencoder import build
-from raysuite.settings import for_objective
+from raysuite.settings import for_objective, with_words
 from raysuite.storage import Location
 from raysuite.training import loop
 from raysuite.training.accumulation import Accumulation
@@ -58,10 +58,14 @@ def test_a_killed_training_goes_on_but_for_rounding(tmp_path):
     assert other.history[-1].loss != pytest.approx(undisturbed.history[-1].loss, rel=1e-2)
 
 
-@pytest.mark.parametrize("kind", ["filter", "plain", "sparse", "denoise", "contractive"])
+TERMS = ["objective.gradient_weight=0.1", "objective.idempotence_weight=0.1"]
+KINDS = {kind: for_objective(TINY, kind) for kind in OBJECTIVES} | {"filter with all terms": with_words(TINY, TERMS)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_step_never_waits_for_the_gpu(kind):
     """Whatever it waits for, the GPU idles meanwhile."""
-    config = for_objective(TINY, kind)
+    config = KINDS[kind]
     images_NCHW = stripes().to(GPU)
     net = build(config.model, 0).to(GPU).train()
     objective, averaged = make_objective(config, net), AveragedNet(net, 0.9)
@@ -117,9 +121,10 @@ def test_a_detector_calibrated_there_scores_alike_on_the_cpu(tmp_path, choice):
 
 
 @pytest.mark.parametrize("compile_", ["off", "on"])
-@pytest.mark.parametrize("kind", ["filter", "plain", "sparse", "denoise", "contractive"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_replayed_passes_train_the_net_that_others_would(kind, compile_, monkeypatch):
-    config = for_objective(with_training(steps=12, log_every=3, batch_size=4, compile=compile_), kind)
+    training = replace(TINY.training, steps=12, log_every=3, batch_size=4, compile=compile_)
+    config = replace(KINDS[kind], training=training)
     replayed = train(config, stripes(), seed=0, device=GPU)
     assert replayed.recording.used, replayed.recording.reason
     monkeypatch.setattr(loop, "recorded_if_it_works", lambda gradients, *_: (gradients, Recording(False, "not here")))
@@ -149,6 +154,15 @@ def test_a_pass_that_cannot_be_recorded_is_gone_on_with_as_it_is():
     assert not recording.used
     assert "recording failed" in recording.reason
     assert found(batch).isfinite().all()
+
+    def good(batch):
+        net.zero_grad(set_to_none=True)
+        loss = net(batch.inputs_NCHW).square().mean()
+        loss.backward()
+        return loss.detach().expand(4).clone()
+
+    _, recording = recorded_if_it_works(good, net, lambda: batch, lambda: True, GPU)
+    assert recording.used, recording.reason
 
 
 def test_a_compiled_training_says_so_and_its_loss_falls():

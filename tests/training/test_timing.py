@@ -57,6 +57,17 @@ def test_a_batch_that_is_too_large_for_the_time_is_measured_in_part(
     assert sizes == [2, 4], "two steps of so many fit"
 
 
+def test_what_a_gpu_draws_at_once_is_shared_among_the_steps(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(trial: Config, *_: object, **more: object) -> None:
+        for step in range(trial.training.steps):
+            # A step takes 1 s; every third one draws, which takes 3 s.
+            more["on_progress"](type("Line", (), {"seconds": float(step + 3 * (step // 3))}))  # type: ignore[operator]
+
+    monkeypatch.setattr(timing, "train", train)
+    monkeypatch.setattr(timing, "SECONDS", 1e9)
+    assert time_steps(config, torch.device("cuda")) == (timing.MOST_STEPS, 2.0)
+
+
 def test_a_trial_ends_at_the_first_step_after_its_time(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "SECONDS", 0.0)
     start = time.perf_counter()
