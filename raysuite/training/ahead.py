@@ -1,6 +1,6 @@
 """The batches of a training, in order: on a GPU those of several steps are drawn at once.
 
-Corrupting a batch takes about a thousand small operations, hardly more for many images than for few. A CPU does not
+Corrupting a batch takes many small operations, hardly more for many images than for few. A CPU does not
 notice; a GPU would spend longer on starting them than the net takes for its step.
 """
 

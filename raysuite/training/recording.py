@@ -52,7 +52,7 @@ def recorded_if_it_works(
         device: Where they are computed.
 
     Raises:
-        RaysuiteError: Not even a pass as it is can be computed.
+        RaysuiteError: Not even a pass as it is can be computed. Other errors of it are raised as they are.
     """
     if device.type != "cuda":
         return gradients, Recording(False, "only GPUs replay")
@@ -60,8 +60,8 @@ def recorded_if_it_works(
         return gradients, Recording(False, "several workers train together, whose sums are not recorded")
     before = [buffer.clone() for buffer in net.buffers()]
     sample = draw()
+    gradients(sample)
     try:
-        gradients(sample)
         if not whole():
             return gradients, Recording(False, "a batch does not fit into memory as a whole")
         if not _has_room(device):

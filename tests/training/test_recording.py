@@ -138,6 +138,15 @@ def test_whatever_recording_fails_by_the_training_goes_on_without(net, gradients
 
 
 @pytest.mark.usefixtures("on_gpu")
+def test_a_pass_that_fails_as_it_is_is_no_fault_of_the_recording(net):
+    def fail(_given):
+        raise TrainingError("one image does not fit")
+
+    with pytest.raises(TrainingError, match="one image does not fit"):
+        recorded(fail, net)
+
+
+@pytest.mark.usefixtures("on_gpu")
 def test_micro_batches_and_a_full_memory_are_not_recorded(net, gradients, monkeypatch):
     found, said = recorded(gradients, net, whole=lambda: False)
     assert (found, said.used) == (gradients, False)
