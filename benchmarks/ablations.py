@@ -2,8 +2,9 @@
 
     python -m benchmarks.ablations mvtec_ad kolektor_sdd --out ablations --table noise --seeds 0,1
 
-Every (category, variant, seed) is trained once, in one of several processes, and leaves a file of figures in the folder
-given by --out; the same command again does only what is missing, and prints the tables as Markdown. Test figures serve
+Every (category, variant, seed) is trained once, in one of several processes, and leaves its detector and a file of
+figures in the folder given by --out; the same command again does only what is missing, and prints the tables as
+Markdown. Without its file of figures a unit is measured anew from its detector, not trained again. Test figures serve
 the tables alone. The last table says how well the score on synthetic defects ranked the trainings.
 """
 
@@ -15,7 +16,7 @@ import json
 import multiprocessing
 import os
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from scipy.stats import spearmanr
 from benchmarks.measuring import calibrated, figures_on_test, fit, load
 from raysuite.config import FILLS, OBJECTIVES, Config
 from raysuite.datasets.layouts import find_entries
+from raysuite.detection.detector import Detector
 from raysuite.settings import for_objective, preset, to_yaml, with_words
 from raysuite.storage import Location
 
@@ -86,21 +88,34 @@ def unit_file(out: Path, category: str, config: Config, seed: int, device: str) 
     return out / f"{category}-{digest}-{seed}.json"
 
 
+def kept_folder(out: Path, category: str, config: Config, seed: int, device: str) -> Path:
+    """Where the detector of one training lies: nothing about map and score decides it."""
+    decisive = json.dumps({**asdict(config), "detection": None}, default=str) + device
+    return out / f"{category}-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}-{seed}"
+
+
 def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
     """Train and measure one unit, and write its file."""
     root, category_name, config, seed, read_more, file, device = job
     torch.set_num_threads(1)
     start = time.perf_counter()
     category = load(find_entries(Location.of(root), categories=[category_name]), category_name, config)
-    trained, split = fit(category, config, seed, device)
-    detector = calibrated(category, trained, split, config.detection, seed)
+    kept = kept_folder(file.parent, category_name, config, seed, device)
+    if not (kept / "detector.json").exists():
+        trained = fit(category, config, seed, device)
+        on = f"{device}, {trained.precision}, {'compiled' if trained.compilation.used else 'as written'}"
+        calibrated(
+            category, trained.net, config, seed, trained.augmentation.flips,
+            provenance={"on": on, "training_seconds": trained.seconds},
+        ).save(kept)  # fmt: skip
+    saved = Detector.load(kept, device)
+    detector = calibrated(category, saved.net, config, seed, saved.symmetries)
     figures: dict[str, Any] = {
         "test": figures_on_test(category, detector),
         "validation": detector.provenance["validation"],
         "chosen": {"detection": str(detector.detection)},
-        "template": trained.net.has_template,
-        "on": f"{device}, {trained.precision}, {'compiled' if trained.compilation.used else 'as written'}",
-        "training_seconds": trained.seconds,
+        "template": saved.net.has_template,
+        **{name: saved.provenance[name] for name in ("on", "training_seconds")},
         "seconds": time.perf_counter() - start,
         "readings": {},
     }
@@ -108,8 +123,7 @@ def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
         fixed = replace(config, detection=replace(config.detection, choice="fixed"))
         for table, variants in READINGS.items():
             for label, words in variants.items():
-                detection = with_words(fixed, words).detection
-                reading = calibrated(category, trained, split, detection, seed)
+                reading = calibrated(category, saved.net, with_words(fixed, words), seed, saved.symmetries)
                 figures["readings"][f"{table}/{label}"] = figures_on_test(category, reading)
     partial = file.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(figures, indent=1))

@@ -29,8 +29,8 @@ SIZE = 128
 def measure(listing: Listing, name: str, config: Config, seed: int) -> tuple[float, float, float]:
     """Image AUROC, pixel AUROC and AUPRO of one detector, in per cent."""
     category = load(listing, name, config)
-    trained, split = fit(category, config, seed)
-    figures = figures_on_test(category, calibrated(category, trained, split, config.detection, seed))
+    trained = fit(category, config, seed)
+    figures = figures_on_test(category, calibrated(category, trained.net, config, seed, trained.augmentation.flips))
     return 100 * figures["image_auroc"], 100 * figures["pixel_auroc"], 100 * figures["aupro"]
 
 

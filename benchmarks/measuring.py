@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raysuite.config import Config, DetectionConfig
+from raysuite.config import Config
 from raysuite.datasets.decoding import decode_image, decode_mask
 from raysuite.datasets.entries import Listing
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.detector import Detector
 from raysuite.detection.preprocessing import choose_size, to_input
-from raysuite.detection.split import Split, split_good
+from raysuite.detection.split import split_good
 from raysuite.metrics.histograms import PixelHistograms
 from raysuite.metrics.image import image_metrics
 from raysuite.metrics.pixel import pixel_metrics
+from raysuite.models.autoencoder import Autoencoder
 from raysuite.training.loop import Trained, train
 
 
@@ -49,20 +52,29 @@ def load(listing: Listing, name: str, config: Config) -> Category:
     )
 
 
-def fit(category: Category, config: Config, seed: int, device: str = "cpu") -> tuple[Trained, Split]:
+def fit(category: Category, config: Config, seed: int, device: str = "cpu") -> Trained:
     """Train on the category's good images as a run would."""
     split = split_good(len(category.good_NCHW), config.data, seed)
-    return train(config, category.good_NCHW[split.train], seed=seed, device=torch.device(device)), split
+    return train(config, category.good_NCHW[split.train], seed=seed, device=torch.device(device))
 
 
-def calibrated(category: Category, trained: Trained, split: Split, detection: DetectionConfig, seed: int) -> Detector:
-    """The detector of a trained net, on its device."""
-    good_NCHW = category.good_NCHW
+def calibrated(
+    category: Category,
+    net: Autoencoder,
+    config: Config,
+    seed: int,
+    symmetries: Sequence[str],
+    provenance: Mapping[str, Any] = MappingProxyType({}),
+) -> Detector:
+    """The detector of a trained net, on its device.
+
+    Configuration and seed are those of the training: they say which good images the net has not seen.
+    """
+    good_NCHW, split = category.good_NCHW, split_good(len(category.good_NCHW), config.data, seed)
     return calibrate(
-        trained.net, category=category.name, detection=detection, train_NCHW=good_NCHW[split.train],
+        net, category=category.name, detection=config.detection, train_NCHW=good_NCHW[split.train],
         validation_NCHW=good_NCHW[split.validation], held_out_NCHW=good_NCHW[split.held_out],
-        device=next(trained.net.parameters()).device, seed=seed, provenance={},
-        symmetries=trained.augmentation.flips,
+        device=next(net.parameters()).device, seed=seed, provenance=provenance, symmetries=symmetries,
     )  # fmt: skip
 
 

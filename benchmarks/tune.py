@@ -102,8 +102,9 @@ def on_test(data: Path, category: str, config: Config, seeds: list[int]) -> floa
 def _on_test(data: Path, category: str, config: Config, seed: int) -> float:
     torch.set_num_threads(1)
     loaded = load(find_entries(Location.of(str(data)), categories=[category]), category, config)
-    trained, split = fit(loaded, config, seed)
-    return float(figures_on_test(loaded, calibrated(loaded, trained, split, config.detection, seed))["image_auroc"])
+    trained = fit(loaded, config, seed)
+    detector = calibrated(loaded, trained.net, config, seed, trained.augmentation.flips)
+    return float(figures_on_test(loaded, detector)["image_auroc"])
 
 
 def compare(out: Path, base: Config, repeats: int, full_trials: int, category: str) -> None:
