@@ -23,7 +23,7 @@ from raysuite.errors import ConfigError, RunError
 from raysuite.locks import FILE as OWNER_FILE
 from raysuite.storage import Location
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 OLDEST_READ = 2
 """It names its one data set under ``source``; nothing else is different."""
 
@@ -138,6 +138,8 @@ class Run:
                     f"{file} has format version {card['format']}, this raysuite reads up to {FORMAT_VERSION}; "
                     "upgrade it, or take another run folder"
                 )
+            if card["format"] < 4:  # there was no other error
+                card["settings"]["detection"].setdefault("error", "squared")
             config = settings.from_mapping(card["settings"])
             named = card["sources"] if card["format"] > OLDEST_READ else [card["source"]]
             return cls(root, tuple(Source(str(one["uri"]), str(one["layout"])) for one in named), config)

@@ -4,7 +4,7 @@ import time
 import pytest
 import yaml
 
-from raysuite.config import Config, TrainingConfig
+from raysuite.config import Config, DetectionConfig, TrainingConfig
 from raysuite.datasets.entries import Source
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
@@ -75,6 +75,18 @@ def test_a_run_of_one_data_set_in_the_format_before_is_still_read(where, tmp_pat
     assert Run.create(where, made.sources, Config()) == made
 
 
+def test_a_run_of_before_there_was_a_choice_keeps_its_error(where, tmp_path):
+    squared = Config(detection=DetectionConfig(error="squared"))
+    made = Run.create(where, [Source("/data", "folders")], squared)
+    file = tmp_path / "run" / "config.yaml"
+    card = yaml.safe_load(file.read_text())
+    del card["settings"]["detection"]["error"]
+    file.write_text(yaml.safe_dump({**card, "format": 3}))
+    assert Run.open(where).config == squared
+    with pytest.raises(ConfigError, match=r"detection\.error was 'squared' and is now 'geometric'"):
+        Run.create(where, made.sources, Config())
+
+
 def test_what_another_driver_writes_at_this_moment_is_nothing_foreign(tmp_path):
     for name in ("owner.json", "owner.json.0123abcd.tmp", "config.yaml.0123abcd.tmp"):
         (tmp_path / name).write_text("")
@@ -108,9 +120,10 @@ def test_a_missing_run_says_what_makes_one(where):
         "- a list",
         "settings: {training: {steps: 8",
         "format: 2\nsettings: {}",
-        "format: 3\nsettings: {}\nsource: {uri: a, layout: b}",
+        "format: 4\nsettings: {}\nsource: {uri: a, layout: b}",
         "format: 3\nsettings: {}\nsources: {uri: a, layout: b}",
-        "format: 3\nsettings: {}\nsources: [a]",
+        "format: 4\nsettings: {}\nsources: [a]",
+        "format: 3\nsettings: {}\nsources: [{uri: a, layout: b}]",
         "format: 2\nsettings: words\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: null\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: {}\nsource: words",
@@ -132,11 +145,11 @@ def test_a_config_that_is_no_text_names_the_file(tmp_path):
         Run.open(str(tmp_path))
 
 
-@pytest.mark.parametrize(("version", "told"), [(1, "no longer reads"), (4, "reads up to 3")])
+@pytest.mark.parametrize(("version", "told"), [(1, "no longer reads"), (5, "reads up to 4")])
 def test_a_run_of_another_format_is_refused(where, tmp_path, version, told):
     Run.create(where, [Source("/data", "folders")], Config())
     file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace("format: 3", f"format: {version}"))
+    file.write_text(file.read_text().replace("format: 4", f"format: {version}"))
     with pytest.raises(RunError, match=f"format version {version}.*{told}"):
         Run.open(where)
 

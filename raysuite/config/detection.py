@@ -16,6 +16,8 @@ class DetectionConfig:
     Attributes:
         choice: ``auto`` chooses smoothing, normalisation and pooling on synthetic defects in held-out good images
             (`raysuite.detection.selection`) and writes the choice into the detector; ``fixed`` takes what stands here.
+        error: How far the image is from its reconstruction, pixel by pixel (`raysuite.detection.difference`):
+            ``squared`` difference, structural dissimilarity (``ssim``), or the ``geometric`` mean of both.
         map_kernel: Side of the box filter that smooths the anomaly map, in pixels at 256; odd.
         map_passes: How often it is applied.
         map_normalise: Divide the map by what good images show: at the same ``place``, over the whole ``image``, or
@@ -32,6 +34,7 @@ class DetectionConfig:
     """
 
     choice: Literal["auto", "fixed"] = "auto"
+    error: Literal["squared", "ssim", "geometric"] = "geometric"
     map_kernel: int = 11
     map_passes: int = 3
     map_normalise: Literal["place", "image", "none"] = "place"
@@ -46,6 +49,7 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         require_word(self.choice, "detection.choice", "auto", "fixed")
+        require_word(self.error, "detection.error", "squared", "ssim", "geometric")
         for name in ("map_kernel", "score_kernel"):
             value = getattr(self, name)
             require(1 <= value <= 101 and value % 2 == 1, f"detection.{name}", value, "odd, from 1 to 101")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from raysuite.config import DetectionConfig
 from raysuite.detection.detector import Detector
+from raysuite.detection.difference import rounding
 from raysuite.detection.maps import divisor, usual_errors
 from raysuite.detection.selection import choose, filters_to_try
 from raysuite.detection.trial import BATCH, hold_trial
@@ -74,14 +75,15 @@ def calibrate(
     selection: dict[str, Any] = {}
     if detection.choice == "auto":
         detection, selection = choose(trial, usual, detection)
+    least = rounding(detection.error)
     detector = replace(
         raw,
         detection=detection,
         map_spread_HW=divisor(
-            usual[detection.map_kernel, detection.map_passes], detection.map_normalise, detection.floor
+            usual[detection.map_kernel, detection.map_passes], detection.map_normalise, detection.floor, least
         ),
         score_spread_HW=divisor(
-            usual[detection.score_kernel, detection.score_passes], detection.score_normalise, detection.floor
+            usual[detection.score_kernel, detection.score_passes], detection.score_normalise, detection.floor, least
         ),
     )
     scores = torch.cat([detector.scores(detector.error(batch)) for batch in torch.split(held_out_NCHW, BATCH)])

@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from raysuite.config import DetectionConfig, ModelConfig
+from raysuite.detection.difference import difference
 from raysuite.detection.flips import averaged
-from raysuite.detection.maps import pool, smooth, squared_error
+from raysuite.detection.maps import pool, smooth
 from raysuite.detection.preprocessing import to_input
 from raysuite.errors import ConfigError, DetectorError, StorageError
 from raysuite.memory import in_parts, told_as
@@ -32,7 +33,7 @@ from raysuite.settings import section_from_mapping
 from raysuite.storage import Location
 
 FORMAT = "raysuite-detector"
-VERSION = 4
+VERSION = 5
 OLDEST_READ = 2
 """It holds no scores of good images: no p-values can be had from it, and no other threshold than its own."""
 
@@ -117,6 +118,8 @@ class Detector:
             model = section_from_mapping(ModelConfig, card["model"], "model")
             net = build(model, seed=0, template_CHW=tensors.get("net.template_CHW"))
             net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+            # Before format 5 there was no other error.
+            detection = {"error": "squared", **card["detection"]} if card["version"] < 5 else card["detection"]
             size, threshold = (int(card["size"][0]), int(card["size"][1])), float(card["threshold"])
             if any(tuple(tensors[name].shape) != size for name in ("map_spread", "score_spread")):
                 raise ValueError(f"its size is {size}, its spreads are of another")
@@ -131,7 +134,7 @@ class Detector:
                 category=str(card["category"]),
                 size=size,
                 net=net.eval(),
-                detection=section_from_mapping(DetectionConfig, card["detection"], "detection"),
+                detection=section_from_mapping(DetectionConfig, detection, "detection"),
                 map_spread_HW=tensors["map_spread"],
                 score_spread_HW=tensors["score_spread"],
                 threshold=threshold,
@@ -204,7 +207,7 @@ class Detector:
 
     @torch.inference_mode()
     def error(self, inputs_NCHW: Tensor) -> Tensor:
-        """Unsmoothed squared errors of (N, 3, H, W) uint8 inputs: (N, H, W) float32.
+        """Unsmoothed differences (`detection.error`) of (N, 3, H, W) uint8 inputs: (N, H, W) float32.
 
         With ``detection.flips`` they are the mean over all flips and turns that the symmetries allow.
         """
@@ -217,7 +220,7 @@ class Detector:
             return in_parts(lambda part: self.net(part.contiguous(memory_format=torch.channels_last)), images_NCHW)
 
     def _error(self, images_NCHW: Tensor) -> Tensor:
-        return squared_error(images_NCHW, self._repaired(images_NCHW))
+        return difference(images_NCHW, self._repaired(images_NCHW), self.detection.error)
 
     @torch.inference_mode()
     def maps(self, error_NHW: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """From a reconstruction to an anomaly map and an image score.
 
-The map is the channel mean of the squared difference, smoothed by repeated box filters (which tend to a Gaussian), and
-divided by what good images show at the same place. Map and score have a smoothing each: localisation wants a wide one,
-the score, which is the mean of the highest pixels, a narrow one.
+The map is the difference from the reconstruction (`raysuite.detection.difference`), smoothed by repeated box filters
+(which tend to a Gaussian), and divided by what good images show at the same place. Map and score have a smoothing each:
+localisation wants a wide one, the score, which is the mean of the highest pixels, a narrow one.
 """
 
 from __future__ import annotations
@@ -16,16 +16,8 @@ from torch import Tensor
 REFERENCE_SIDE = 256
 """Kernels are given in pixels of a picture with this shorter side, and scaled to others."""
 
-ROUNDING = 1 / (12 * 255**2)
-"""Mean squared error of rounding to 8 bits, in squared grey levels of [0, 1]: less says nothing about the object."""
-
 EVEN = (11, 3)
 """Kernel and passes that even out the divisor from place to place, whatever filter the map has."""
-
-
-def squared_error(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
-    """Channel mean of the squared difference: (N, H, W) float32, squared grey levels of [0, 1]."""
-    return (images_NCHW - repaired_NCHW).square().mean(1)
 
 
 def box_side(kernel: int, side: int) -> int:
@@ -68,7 +60,7 @@ def _shifted(padded_N1HW: Tensor, side: int, axis: int) -> Tensor:
     return total_N1HW / side
 
 
-def divisor(usual_HW: Tensor, normalise: str, floor: float) -> Tensor:
+def divisor(usual_HW: Tensor, normalise: str, floor: float, least: float) -> Tensor:
     """What errors are divided by, so that 1 is about the largest error that good images show.
 
     Args:
@@ -76,6 +68,7 @@ def divisor(usual_HW: Tensor, normalise: str, floor: float) -> Tensor:
         normalise: ``place`` divides by it, evened out; ``image`` by its mean over all places; ``none`` by 1.
         floor: Of ``place``: smallest divisor, as a share of that mean. It keeps a flat background, where good images
             hardly differ, from being blown up.
+        least: What says nothing about the object (`raysuite.detection.difference.rounding`), and is added.
 
     Returns:
         (H, W) float32, positive.
@@ -84,8 +77,8 @@ def divisor(usual_HW: Tensor, normalise: str, floor: float) -> Tensor:
         return torch.ones_like(usual_HW)
     mean = usual_HW.mean()
     if normalise == "image":
-        return torch.full_like(usual_HW, float(mean)) + ROUNDING
-    return smooth(torch.maximum(usual_HW, floor * mean)[None], *EVEN)[0] + ROUNDING
+        return torch.full_like(usual_HW, float(mean)) + least
+    return smooth(torch.maximum(usual_HW, floor * mean)[None], *EVEN)[0] + least
 
 
 def usual_errors(errors: Iterable[Tensor], filters: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:

@@ -19,6 +19,7 @@ from scipy.special import stdtr
 from torch import Tensor
 
 from raysuite.config import DetectionConfig
+from raysuite.detection.difference import rounding
 from raysuite.detection.maps import divisor, pool, smooth
 from raysuite.detection.trial import Defects, Trial
 from raysuite.metrics.ranking import Ranking
@@ -127,10 +128,8 @@ def choose(trial: Trial, usual: Usual, detection: DetectionConfig) -> tuple[Dete
         detection.score_kernel, detection.score_passes, detection.score_normalise, detection.pooling,
         detection.score_share,
     )  # fmt: skip
-    map_choice, compared["map"] = _best(dict(_map_merits(trial, usual, detection.floor, map_default)), map_default)
-    score_choice, compared["score"] = _best(
-        dict(_score_merits(trial, usual, detection.floor, score_default)), score_default
-    )
+    map_choice, compared["map"] = _best(dict(_map_merits(trial, usual, detection, map_default)), map_default)
+    score_choice, compared["score"] = _best(dict(_score_merits(trial, usual, detection, score_default)), score_default)
     chosen = replace(
         detection,
         choice="fixed",
@@ -172,16 +171,19 @@ def separation(good_N: Tensor, defective_n: Tensor) -> Tensor:
     return torch.from_numpy(stdtr(len(good_N) - 1, distance_n))
 
 
-def _map_merits(trial: Trial, usual: Usual, floor: float, default: MapChoice) -> Iterator[tuple[MapChoice, Merit]]:
+def _map_merits(
+    trial: Trial, usual: Usual, detection: DetectionConfig, default: MapChoice
+) -> Iterator[tuple[MapChoice, Merit]]:
     """The merit of each candidate: the mean log odds of pixel AUROC and AP over groups of images.
 
     AP asks for a sharp map and AUROC for one without far outliers; either alone would give the other away.
     """
+    least = rounding(detection.error)
     step = max(1, min(trial.good_NHW.shape[1:]) // 128)
     for kernel, passes in dict.fromkeys([(default.kernel, default.passes), *MAP_FILTERS]):
         smoothed = [smooth(one.error_nHW, kernel, passes)[:, ::step, ::step] for one in trial.families.values()]
         for normalise in dict.fromkeys([default.normalise, *NORMALISE]):
-            by_HW = divisor(usual[kernel, passes], normalise, floor)[::step, ::step]
+            by_HW = divisor(usual[kernel, passes], normalise, detection.floor, least)[::step, ::step]
             cells_FG = np.array(
                 [
                     [_map_merit(maps_nHW / by_HW, one, step, group) for group in range(GROUPS)]
@@ -204,16 +206,17 @@ def _map_merit(maps_nHW: Tensor, defects: Defects, step: int, group: int) -> flo
 
 
 def _score_merits(
-    trial: Trial, usual: Usual, floor: float, default: ScoreChoice
+    trial: Trial, usual: Usual, detection: DetectionConfig, default: ScoreChoice
 ) -> Iterator[tuple[ScoreChoice, Merit]]:
     """The merit of each candidate: the mean `separation` of defective images from good ones."""
+    least = rounding(detection.error)
     tops: list[tuple[Pooling, float]] = [("top", share) for share in TOP_SHARES]
     pools = dict.fromkeys([(default.pooling, default.share), ("max", default.share), *tops, ("mean", default.share)])
     for kernel, passes in dict.fromkeys([(default.kernel, default.passes), *SCORE_FILTERS]):
         good_NHW = smooth(trial.good_NHW, kernel, passes)
         smoothed = [smooth(one.error_nHW, kernel, passes) for one in trial.families.values()]
         for normalise in dict.fromkeys([default.normalise, *NORMALISE]):
-            by_HW = divisor(usual[kernel, passes], normalise, floor)
+            by_HW = divisor(usual[kernel, passes], normalise, detection.floor, least)
             for pooling, share in pools:
                 good_N = pool(good_NHW / by_HW, pooling, share).cpu()
                 scores_FN = torch.full((len(smoothed), len(good_N)), math.nan)

@@ -25,7 +25,8 @@ def validate(detector: Detector, trial: Trial) -> dict[str, Any]:
     Returns:
         Plain values. ``image_auroc``, ``separation``, ``pixel_auroc``, ``pixel_ap`` and ``aupro`` are means over the
         families, and ``families`` has them for each; all in [0, 1], or ``None`` where not defined. ``residual`` is the
-        mean squared error that good images keep, in squared grey levels. ``score`` is `score_of` these families.
+        mean difference that good images keep, in the unit of ``detection.error``: squared grey levels for ``squared``.
+        ``score`` is `score_of` these families.
     """
     good_N = detector.scores(trial.good_NHW)
     good = PixelHistograms.empty()

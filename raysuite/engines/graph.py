@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from raysuite.detection.detector import Detector
+from raysuite.detection.difference import difference
 from raysuite.detection.flips import averaged
-from raysuite.detection.maps import pool, smooth, squared_error
+from raysuite.detection.maps import pool, smooth
 
 MOST_IMAGES = 65_536
 """Of one batch."""
@@ -30,14 +31,15 @@ class ErrorGraph(nn.Module):
         super().__init__()
         # Its own, as torch cannot save tensors that lie in others or in another order.
         self.net = copy.deepcopy(detector.net).to(memory_format=torch.contiguous_format)
+        self._measure = detector.detection.error
         self._symmetries = detector.symmetries if detector.detection.flips else ()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Unsmoothed squared errors."""
+        """Unsmoothed differences."""
         return averaged(self._error, images.float() / 255, self._symmetries)
 
     def _error(self, images_NCHW: Tensor) -> Tensor:
-        return squared_error(images_NCHW, self.net(images_NCHW))
+        return difference(images_NCHW, self.net(images_NCHW), self._measure)
 
 
 class ScoringGraph(nn.Module):

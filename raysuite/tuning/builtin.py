@@ -181,6 +181,7 @@ def _detection(base: Config) -> Iterator[Dimension]:
     around = _Around(base)
     fixed = ("detection.choice", ("fixed",))
     yield around("detection.choice", Choice(("auto", "fixed")))
+    yield around("detection.error", Choice(("squared", "ssim", "geometric")))
     # Kernels are odd.
     yield around("detection.map_kernel", Choice((5, 7, 11, 15, 21)), fixed)
     yield around("detection.map_passes", Int(1, 4), fixed)

@@ -21,6 +21,7 @@ from raysuite import settings
 from raysuite.config import Config, DetectionConfig
 from raysuite.corruption import unseen
 from raysuite.detection.detector import Detector
+from raysuite.detection.difference import rounding
 from raysuite.detection.maps import divisor, usual_errors
 from raysuite.detection.selection import choose, filters_to_try
 from raysuite.detection.trial import Defects, Trial
@@ -53,7 +54,7 @@ class Marks:
         score: The objective, in (0, 1), more is better; from the steering families alone. ``None`` if no defect could
             be seen on any image.
         judged: The same from the judging families, if these were asked for; nothing may be chosen by it.
-        residual: Mean squared error that good images keep, in squared grey levels of [0, 1].
+        residual: Mean difference that good images keep, in the unit of ``detection.error``.
         families: By name ``image_auroc``, ``separation``, ``pixel_auroc``, ``pixel_ap`` and ``aupro``, each in [0, 1]
             or ``None``; families that are not visible on any image are not there.
         images: Good images it was asked about.
@@ -147,13 +148,14 @@ class Exam:
         if detection.choice == "auto":
             steering = {name: asked[name] for name in asked if name in self.families.steering}
             detection, _ = choose(Trial(good_NHW, steering), usual, detection)
+        least = rounding(detection.error)
         map_usual_HW = usual[detection.map_kernel, detection.map_passes]
         score_usual_HW = usual[detection.score_kernel, detection.score_passes]
         detector = replace(
             raw,
             detection=detection,
-            map_spread_HW=divisor(map_usual_HW, detection.map_normalise, detection.floor),
-            score_spread_HW=divisor(score_usual_HW, detection.score_normalise, detection.floor),
+            map_spread_HW=divisor(map_usual_HW, detection.map_normalise, detection.floor, least),
+            score_spread_HW=divisor(score_usual_HW, detection.score_normalise, detection.floor, least),
         )
         figures = validate(detector, Trial(good_NHW, asked))
         families, residual = figures["families"], figures["residual"]

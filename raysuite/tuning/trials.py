@@ -66,7 +66,7 @@ class Rung:
     Attributes:
         steps: Steps done.
         score: The objective, in [0, 1]; ``None`` where it is not defined, which is also what no finite number becomes.
-        residual: Mean squared error that good images keep, in squared grey levels of [0, 1]; ``None`` likewise.
+        residual: Mean difference that good images keep, in the unit of ``detection.error``; ``None`` likewise.
         seconds: Of the trial so far.
     """
 

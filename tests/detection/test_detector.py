@@ -66,8 +66,21 @@ def test_detectors_of_before_there_were_templates_are_read(detector, saved, vers
     card = json.loads((saved / "detector.json").read_text())
     for name in ("template", "output"):
         del card["model"][name]
-    edit(saved, version=version, model=card["model"])
-    assert Detector.load(saved).score(pictures((32, 64))).scores == detector.score(pictures((32, 64))).scores
+    del card["detection"]["error"]
+    edit(saved, version=version, model=card["model"], detection=card["detection"])
+    squared = replace(detector, detection=replace(detector.detection, error="squared"))
+    assert Detector.load(saved).score(pictures((32, 64))).scores == squared.score(pictures((32, 64))).scores
+
+
+@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
+def test_a_detector_keeps_the_error_it_was_calibrated_with(detector, tmp_path, error):
+    measured = replace(detector, detection=replace(detector.detection, error=error))
+    measured.save(tmp_path)
+    assert Detector.load(tmp_path).score(pictures((32, 64))).scores == measured.score(pictures((32, 64))).scores
+    card = json.loads((tmp_path / "detector.json").read_text())
+    del card["detection"]["error"]
+    edit(tmp_path, version=4, detection=card["detection"])
+    assert Detector.load(tmp_path).detection.error == "squared", "there was no other before format 5"
 
 
 def test_maps_have_the_size_of_their_pictures(detector):
@@ -188,8 +201,8 @@ def test_a_card_at_odds_with_itself_names_the_folder(saved, changes):
 
 
 def test_a_newer_format_asks_for_an_upgrade(saved):
-    edit(saved, version=5)
-    with pytest.raises(DetectorError, match=r"version 5.*upgrade"):
+    edit(saved, version=6)
+    with pytest.raises(DetectorError, match=r"version 6.*upgrade"):
         Detector.load(saved)
 
 

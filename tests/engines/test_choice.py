@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -20,19 +21,21 @@ def needs(name: str) -> None:
         pytest.importorskip(module, reason=f"the extra {name} is not installed")
 
 
+@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_an_engine_computes_what_torch_does_for_batches_of_any_size(
-    detector: Detector, sample_CHW: Tensor, name: str
+    detector: Detector, sample_CHW: Tensor, name: str, error: Literal["squared", "ssim", "geometric"]
 ) -> None:
     needs(name)
     # All symmetries at once would be eight nets in one graph, and slow to trace.
-    detector = replace(detector, symmetries=("flip",), detection=replace(detector.detection, flips=True))
-    error = runtimes.build(name, detector, 4)
-    assert deviation(detector, error, sample_CHW) < TOLERANCE / 10
+    detection = replace(detector.detection, flips=True, error=error)
+    detector = replace(detector, symmetries=("flip",), detection=detection)
+    compute = runtimes.build(name, detector, 4)
+    assert deviation(detector, compute, sample_CHW) < TOLERANCE / 10
     inputs_NCHW = trial_images(sample_CHW)
     for count in (1, 2, 3):
         torch.testing.assert_close(
-            error(inputs_NCHW[:count]), detector.error(inputs_NCHW[:count]), rtol=1e-3, atol=1e-6
+            compute(inputs_NCHW[:count]), detector.error(inputs_NCHW[:count]), rtol=1e-3, atol=1e-6
         )
 
 
