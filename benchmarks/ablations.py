@@ -52,6 +52,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
 }
 # These need no training of their own: they read another map or score off the default's nets.
 READINGS: dict[str, dict[str, list[str]]] = {
+    "error": {kind: [f"detection.error={kind}"] for kind in ("squared", "ssim", "geometric")},
     "smoothing": {
         f"{passes} × box {kernel}": [
             f"detection.{part}_{name}={value}"
@@ -72,7 +73,8 @@ READINGS: dict[str, dict[str, list[str]]] = {
         for kind in ("place", "image", "none")
     },
 }
-SHOWN = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
+TEST = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+SHOWN = {**TEST, "validation": "validation score"}
 
 
 def configured(base: Config, words: list[str]) -> Config:
@@ -124,7 +126,9 @@ def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
         for table, variants in READINGS.items():
             for label, words in variants.items():
                 reading = calibrated(category, saved.net, with_words(fixed, words), seed, saved.symmetries)
-                figures["readings"][f"{table}/{label}"] = figures_on_test(category, reading)
+                figures["readings"][f"{table}/{label}"] = {
+                    **figures_on_test(category, reading), "validation": reading.provenance["validation"]["score"],
+                }  # fmt: skip
     partial = file.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(figures, indent=1))
     partial.replace(file)
@@ -138,7 +142,7 @@ def cell(values: list[float]) -> str:
 
 
 def print_table(title: str, rows: dict[str, dict[str, dict[str, list[float]]]], categories: list[str]) -> None:
-    """One Markdown table: a row a variant, and for each category image AUROC / pixel AUROC / AUPRO."""
+    """One Markdown table: a row a variant, and for each category the figures of `SHOWN`."""
     print(f"\n### {title}\n")
     print("| | " + " | ".join(f"{c}: {' / '.join(SHOWN.values())}" for c in categories) + " |")
     print("| :-- |" + " --: |" * len(categories))
@@ -187,12 +191,15 @@ def main() -> None:
     def collected(found: list[dict[str, Any]]) -> dict[str, list[float]]:
         return {key: [figures[key] for figures in found] for key in SHOWN}
 
+    def of_unit(unit: dict[str, Any]) -> dict[str, float]:
+        return {**unit["test"], "validation": unit["validation"]["score"]}
+
     for table in tables:
         rows: dict[str, dict[str, dict[str, list[float]]]] = {}
         if table in TABLES:
             for label, words in TABLES[table].items():
                 of = {c: units(variants[tuple(words)], c) for c in categories}
-                rows[label] = {c: collected([unit["test"] for unit in of[c]]) for c in categories}
+                rows[label] = {c: collected([of_unit(unit) for unit in of[c]]) for c in categories}
         else:
             for label in READINGS[table]:
                 of = {c: units(base, c) for c in categories}
@@ -205,7 +212,7 @@ def main() -> None:
     for category in categories:
         every = [unit for config in variants.values() for unit in units(config, category)]
         score = [unit["validation"]["score"] for unit in every]
-        ranks = [spearmanr(score, [unit["test"][key] for unit in every]).statistic for key in SHOWN]
+        ranks = [spearmanr(score, [unit["test"][key] for unit in every]).statistic for key in TEST]
         print(f"| {category} | {len(every)} | " + " | ".join(f"{rank:.2f}" for rank in ranks) + " |")
 
 
