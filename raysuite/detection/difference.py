@@ -14,8 +14,9 @@ from torch import Tensor
 
 from raysuite.detection.maps import box_side, boxed
 
-KERNEL = 7
-"""Side of the box that the structure around a pixel is seen in, in pixels at a shorter side of 256."""
+KERNEL = 11
+"""Side of the box that the structure around a pixel is seen in, in pixels at a shorter side of 256; as of the window of
+Wang et al., which is Gaussian."""
 
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 """The constants of Wang et al., for grey levels of [0, 1]: differences far below their roots do not count."""
