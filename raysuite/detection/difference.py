@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
-from raysuite.detection.maps import box_side, boxed
+from raysuite.detection.maps import box_side, boxed_channels
 
 KERNEL = 11
 """Side of the box that the structure around a pixel is seen in, in pixels at a shorter side of 256; as of the window of
@@ -47,33 +48,37 @@ def difference(images_NCHW: Tensor, repaired_NCHW: Tensor, error: str) -> Tensor
 
 def squared_error(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
     """Channel mean of the squared difference: (N, H, W) float32, squared grey levels of [0, 1]."""
-    return (images_NCHW - repaired_NCHW).square().mean(1)
+    return _mean_square(images_NCHW - repaired_NCHW)
+
+
+def _mean_square(values_NCHW: Tensor) -> Tensor:
+    # OpenVINO takes a square for a power, which is slow.
+    return (values_NCHW * values_NCHW).mean(1)
 
 
 def dissimilarity(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
-    """Channel mean of (1 − SSIM) / 2 over boxes of `KERNEL` pixels: (N, H, W) float32 in [0, 1]; 0 where they agree.
+    """(1 − SSIM) / 2 over boxes of `KERNEL` pixels: (N, H, W) float32 in [0, 1]; 0 where they agree.
 
-    With m the means, v the variances in the box, and w the variance of the difference, both factors of SSIM are one
-    less a share: luminance 1 − a with a = (m₁ − m₂)² / (m₁² + m₂² + c₁), contrast and structure together 1 − b with
-    b = w / (v₁ + v₂ + c₂). So it is (a + b − a·b) / 2, which needs no difference of two numbers of about one.
+    Each moment is the mean over the channels, so that no channel counts for more where it is dark or plain, and a
+    change of hue alone is one; for grey pictures that is the paper's formula. With m the means, v the variances in the
+    box, and w the variance of the difference, both factors of SSIM are one less a share: luminance 1 − a with
+    a = (m₁ − m₂)² / (m₁² + m₂² + c₁), contrast and structure together 1 − b with b = w / (v₁ + v₂ + c₂). So it is
+    (a + b − a·b) / 2, which needs no difference of two numbers of about one.
     """
-    first_MHW, second_MHW = images_NCHW.flatten(0, 1), repaired_NCHW.flatten(0, 1)
-
+    channels = images_NCHW.shape[1]
+    squares_NHW = _mean_square(images_NCHW) + _mean_square(repaired_NCHW)
+    changes_NHW = squared_error(images_NCHW, repaired_NCHW)
+    values_NKHW = torch.cat([images_NCHW, repaired_NCHW, squares_NHW[:, None], changes_NHW[:, None]], 1)
     # In less than three pixels nothing has a structure.
     side = max(3, box_side(KERNEL, min(images_NCHW.shape[2:])))
-
-    def average(values_MHW: Tensor) -> Tensor:
-        return boxed(values_MHW, side, 1)
-
-    mean_MHW, other_MHW = average(first_MHW), average(second_MHW)
-    squares_MHW = mean_MHW.square() + other_MHW.square()
-    apart_MHW = (mean_MHW - other_MHW).square()
-    variance_MHW = (average(first_MHW.square() + second_MHW.square()) - squares_MHW).clamp(min=0)
-    change_MHW = (average((first_MHW - second_MHW).square()) - apart_MHW).clamp(min=0)
-    luminance_MHW = apart_MHW / (squares_MHW + LUMINANCE)
-    structure_MHW = change_MHW / (variance_MHW + CONTRAST)
-    found_MHW = (luminance_MHW + structure_MHW - luminance_MHW * structure_MHW) / 2
-    return found_MHW.reshape(images_NCHW.shape).mean(1)
+    means_NKHW = boxed_channels(values_NKHW, side, 1)
+    of_means_NHW = 2 * _mean_square(means_NKHW[:, : 2 * channels])
+    apart_NHW = squared_error(means_NKHW[:, :channels], means_NKHW[:, channels : 2 * channels])
+    variances_NHW = (means_NKHW[:, -2] - of_means_NHW).clamp(min=0)
+    change_NHW = (means_NKHW[:, -1] - apart_NHW).clamp(min=0)
+    luminance_NHW = apart_NHW / (of_means_NHW + LUMINANCE)
+    structure_NHW = change_NHW / (variances_NHW + CONTRAST)
+    return (luminance_NHW + structure_NHW - luminance_NHW * structure_NHW) / 2
 
 
 def rounding(error: str) -> float:

@@ -32,32 +32,37 @@ def smooth(maps_NHW: Tensor, kernel: int, passes: int) -> Tensor:
 
 def boxed(maps_NHW: Tensor, side: int, passes: int) -> Tensor:
     """Box filters of ``side`` pixels, as they are, applied ``passes`` times; borders are reflected."""
+    return boxed_channels(maps_NHW[:, None], side, passes)[:, 0]
+
+
+def boxed_channels(maps_NCHW: Tensor, side: int, passes: int) -> Tensor:
+    """The same of several maps at once; runtimes that compute channels in blocks gain by it."""
     if side <= 1 or passes == 0:
-        return maps_NHW
+        return maps_NCHW
     pad = side // 2
-    out = maps_NHW[:, None]
+    out = maps_NCHW
     # On a CPU sums of shifted maps are torch's average in a tenth of its time. A GPU would have to start a kernel for
     # each, and a traced graph to hold them.
-    average = _shifted if maps_NHW.device.type == "cpu" and not torch.compiler.is_compiling() else _pooled
+    average = _shifted if maps_NCHW.device.type == "cpu" and not torch.compiler.is_compiling() else _pooled
     for _ in range(passes):
         # A box is separable: two thin averages cost 2k, not k².
         out = average(F.pad(out, (pad, pad, 0, 0), mode="reflect"), side, 3)
         out = average(F.pad(out, (0, 0, pad, pad), mode="reflect"), side, 2)
-    return out[:, 0]
+    return out
 
 
-def _pooled(padded_N1HW: Tensor, side: int, axis: int) -> Tensor:
+def _pooled(padded_NCHW: Tensor, side: int, axis: int) -> Tensor:
     """The mean of each ``side`` neighbours along an axis: (…, side - 1 fewer)."""
-    return F.avg_pool2d(padded_N1HW, (1, side) if axis == 3 else (side, 1), 1)
+    return F.avg_pool2d(padded_NCHW, (1, side) if axis == 3 else (side, 1), 1)
 
 
-def _shifted(padded_N1HW: Tensor, side: int, axis: int) -> Tensor:
+def _shifted(padded_NCHW: Tensor, side: int, axis: int) -> Tensor:
     """The same."""
-    length = padded_N1HW.shape[axis] - side + 1
-    total_N1HW = padded_N1HW.narrow(axis, 0, length).clone()
+    length = padded_NCHW.shape[axis] - side + 1
+    total_NCHW = padded_NCHW.narrow(axis, 0, length).clone()
     for start in range(1, side):
-        total_N1HW += padded_N1HW.narrow(axis, start, length)
-    return total_N1HW / side
+        total_NCHW += padded_NCHW.narrow(axis, start, length)
+    return total_NCHW / side
 
 
 def divisor(usual_HW: Tensor, normalise: str, floor: float, least: float) -> Tensor:

@@ -27,25 +27,39 @@ def views(side=64, noise=0.05, seed=0):
 
 
 def ssim_of_the_paper(first_NCHW, second_NCHW, side):
-    """Equation 13 of Wang et al. (2004) with boxes, in float64."""
+    """Equation 13 of Wang et al. (2004) with boxes, in float64; moments are means over the channels."""
 
-    def mean(values):
-        return uniform_filter(values, (1, 1, side, side), mode="mirror")
+    def mean(values_NCHW):
+        return uniform_filter(values_NCHW, (0, 0, side, side), mode="mirror")
 
     one, other = first_NCHW.double().numpy(), second_NCHW.double().numpy()
     mean_1, mean_2 = mean(one), mean(other)
     variance_1, variance_2 = mean(one * one) - mean_1**2, mean(other * other) - mean_2**2
     covariance = mean(one * other) - mean_1 * mean_2
-    luminance = (2 * mean_1 * mean_2 + LUMINANCE) / (mean_1**2 + mean_2**2 + LUMINANCE)
-    return luminance * (2 * covariance + CONTRAST) / (variance_1 + variance_2 + CONTRAST)
+    product, squares, covariance, variances = (
+        values_NCHW.mean(1)
+        for values_NCHW in (mean_1 * mean_2, mean_1**2 + mean_2**2, covariance, variance_1 + variance_2)
+    )
+    luminance = (2 * product + LUMINANCE) / (squares + LUMINANCE)
+    return luminance * (2 * covariance + CONTRAST) / (variances + CONTRAST)
 
 
 @pytest.mark.parametrize(("side", "box"), [(256, 11), (128, 5), (64, 3), (512, 21)])
 @pytest.mark.parametrize("noise", [0.002, 0.05, 0.5])
 def test_dissimilarity_is_half_of_what_the_papers_ssim_lacks_to_one(side, box, noise):
     first_NCHW, second_NCHW = views(side, noise)
-    wanted = (1 - ssim_of_the_paper(first_NCHW, second_NCHW, box)).mean(1) / 2
-    np.testing.assert_allclose(dissimilarity(first_NCHW, second_NCHW).numpy(), wanted, rtol=2e-3, atol=2e-6)
+    wanted_NHW = (1 - ssim_of_the_paper(first_NCHW, second_NCHW, box)) / 2
+    np.testing.assert_allclose(dissimilarity(first_NCHW, second_NCHW).numpy(), wanted_NHW, rtol=2e-3, atol=2e-6)
+
+
+def test_a_change_of_hue_alone_is_a_difference():
+    grey_NCHW = torch.full((1, 3, 64, 64), 0.5)
+    tinted_NCHW = grey_NCHW.clone()
+    tinted_NCHW[:, 0, 20:40, 20:40] += 0.1
+    tinted_NCHW[:, 2, 20:40, 20:40] -= 0.1
+    for error in ERRORS:
+        found_HW = difference(grey_NCHW, tinted_NCHW, error)[0]
+        assert found_HW[22:38, 22:38].min() > 5 * rounding(error)
 
 
 def test_the_squared_error_is_the_mean_over_channels():

@@ -109,6 +109,6 @@ def test_noise_on_a_flat_background_does_not_outshine_a_defect(level):
 
 @pytest.mark.parametrize("side", [1, 3, 11, 21])
 def test_both_ways_to_average_are_one(side):
-    padded_N1HW = torch.rand(3, 1, 40, 52, generator=torch.Generator().manual_seed(side))
+    padded_NCHW = torch.rand(3, 1, 40, 52, generator=torch.Generator().manual_seed(side))
     for axis in (2, 3):
-        torch.testing.assert_close(_shifted(padded_N1HW, side, axis), _pooled(padded_N1HW, side, axis))
+        torch.testing.assert_close(_shifted(padded_NCHW, side, axis), _pooled(padded_NCHW, side, axis))
