@@ -96,9 +96,15 @@ def kept_folder(out: Path, category: str, config: Config, seed: int, device: str
     return out / f"{category}-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}-{seed}"
 
 
-def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
-    """Train and measure one unit, and write its file."""
-    root, category_name, config, seed, read_more, file, device = job
+def lacks(file: Path, readings: list[str]) -> list[str]:
+    """The tables of `READINGS` that a unit's file of figures has nothing of."""
+    there = json.loads(file.read_text())["readings"] if file.exists() else {}
+    return [table for table in readings if any(f"{table}/{label}" not in there for label in READINGS[table])]
+
+
+def measure(job: tuple[str, str, Config, int, list[str], Path, str]) -> str:
+    """Train and measure what is missing of one unit, and write its file."""
+    root, category_name, config, seed, readings, file, device = job
     torch.set_num_threads(1)
     start = time.perf_counter()
     category = load(find_entries(Location.of(root), categories=[category_name]), category_name, config)
@@ -119,12 +125,12 @@ def measure(job: tuple[str, str, Config, int, bool, Path, str]) -> str:
         "template": saved.net.has_template,
         **{name: saved.provenance[name] for name in ("on", "training_seconds")},
         "seconds": time.perf_counter() - start,
-        "readings": {},
+        "readings": json.loads(file.read_text())["readings"] if file.exists() else {},
     }
-    if read_more:
+    if readings:
         fixed = replace(config, detection=replace(config.detection, choice="fixed"))
-        for table, variants in READINGS.items():
-            for label, words in variants.items():
+        for table in readings:
+            for label, words in READINGS[table].items():
                 reading = calibrated(category, saved.net, with_words(fixed, words), seed, saved.symmetries)
                 figures["readings"][f"{table}/{label}"] = {
                     **figures_on_test(category, reading), "validation": reading.provenance["validation"]["score"],
@@ -177,9 +183,10 @@ def main() -> None:
         for words, config in variants.items():
             for category in categories:
                 file = unit_file(options.out, category, config, seed, options.device)
-                if not file.exists():
-                    jobs.append((roots[category], category, config, seed, words == (), file, options.device))
-    print(f"{len(jobs)} trainings to do", flush=True)
+                missing = lacks(file, [table for table in tables if table in READINGS] if words == () else [])
+                if missing or not file.exists():
+                    jobs.append((roots[category], category, config, seed, missing, file, options.device))
+    print(f"{len(jobs)} units to do", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for number, line in enumerate(pool.imap(measure, jobs), 1):
             print(f"[{number}/{len(jobs)}] {line}", flush=True)
