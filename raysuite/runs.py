@@ -138,9 +138,7 @@ class Run:
                     f"{file} has format version {card['format']}, this raysuite reads up to {FORMAT_VERSION}; "
                     "upgrade it, or take another run folder"
                 )
-            if card["format"] < 4:  # there was no other error
-                card["settings"]["detection"].setdefault("error", "squared")
-            config = settings.from_mapping(card["settings"])
+            config = settings.from_card(card)
             named = card["sources"] if card["format"] > OLDEST_READ else [card["source"]]
             return cls(root, tuple(Source(str(one["uri"]), str(one["layout"])) for one in named), config)
         except (yaml.YAMLError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:

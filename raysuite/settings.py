@@ -17,6 +17,10 @@ from raysuite.config.root import NEED_A_BOTTLENECK
 from raysuite.errors import ConfigError
 
 T = TypeVar("T")
+ONLY_ERROR = {"error": "squared"}
+"""What the settings ``detection`` lack in files of before there was a choice."""
+FIRST_WITH_ERRORS = 4
+"""Format of the first run folders in which they have it."""
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 PRESETS: dict[str, Config] = {
@@ -129,8 +133,21 @@ def from_yaml(text: str, source: str = "the config") -> Config:
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source} must be a mapping of settings, such as training: {{steps: 800}}")
     # A run folder's config.yaml has the settings beside the data they were used on.
-    inner = mapping.get("settings", mapping)
-    return from_mapping(inner if isinstance(inner, Mapping) else mapping)
+    return from_card(mapping) if isinstance(mapping.get("settings"), Mapping) else from_mapping(mapping)
+
+
+def from_card(card: Mapping[str, Any]) -> Config:
+    """Build a config from what a run folder's config.yaml says; in old formats, with what had no name then.
+
+    Raises:
+        ConfigError: As in `from_mapping`.
+        KeyError: It has no settings.
+    """
+    inner = card["settings"]
+    if isinstance(inner, Mapping) and card.get("format", FIRST_WITH_ERRORS) < FIRST_WITH_ERRORS:
+        detection = inner.get("detection", {})
+        inner = {**inner, "detection": {**ONLY_ERROR, **detection} if isinstance(detection, Mapping) else detection}
+    return from_mapping(inner)
 
 
 def with_words(config: Config, words: Iterable[str], option: str = "--set") -> Config:

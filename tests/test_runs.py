@@ -8,7 +8,7 @@ from raysuite.config import Config, DetectionConfig, TrainingConfig
 from raysuite.datasets.entries import Source
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
-from raysuite.settings import PRESETS, differences, for_objective
+from raysuite.settings import PRESETS, differences, for_objective, from_yaml
 
 
 @pytest.fixture
@@ -83,8 +83,11 @@ def test_a_run_of_before_there_was_a_choice_keeps_its_error(where, tmp_path):
     del card["settings"]["detection"]["error"]
     file.write_text(yaml.safe_dump({**card, "format": 3}))
     assert Run.open(where).config == squared
+    assert from_yaml(file.read_text()) == squared, "also where it is given to --config"
     with pytest.raises(ConfigError, match=r"detection\.error was 'squared' and is now 'geometric'"):
         Run.create(where, made.sources, Config())
+    file.write_text(yaml.safe_dump({**card, "format": 3, "settings": {}}))
+    assert Run.open(where).config == squared
 
 
 def test_what_another_driver_writes_at_this_moment_is_nothing_foreign(tmp_path):
@@ -123,7 +126,6 @@ def test_a_missing_run_says_what_makes_one(where):
         "format: 4\nsettings: {}\nsource: {uri: a, layout: b}",
         "format: 3\nsettings: {}\nsources: {uri: a, layout: b}",
         "format: 4\nsettings: {}\nsources: [a]",
-        "format: 3\nsettings: {}\nsources: [{uri: a, layout: b}]",
         "format: 2\nsettings: words\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: null\nsource: {uri: a, layout: b}",
         "format: 2\nsettings: {}\nsource: words",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from raysuite.config import DetectionConfig
 from raysuite.detection.detector import Detector
-from raysuite.detection.difference import rounding
+from raysuite.detection.difference import rounding_noise
 from raysuite.detection.maps import divisor, usual_errors
 from raysuite.detection.selection import choose, filters_to_try
 from raysuite.detection.trial import BATCH, hold_trial
@@ -75,7 +75,7 @@ def calibrate(
     selection: dict[str, Any] = {}
     if detection.choice == "auto":
         detection, selection = choose(trial, usual, detection)
-    least = rounding(detection.error)
+    least = rounding_noise(detection.error)
     detector = replace(
         raw,
         detection=detection,

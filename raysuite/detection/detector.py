@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any
@@ -29,11 +29,12 @@ from raysuite.detection.preprocessing import to_input
 from raysuite.errors import ConfigError, DetectorError, StorageError
 from raysuite.memory import in_parts, told_as
 from raysuite.models.autoencoder import Autoencoder, build
-from raysuite.settings import section_from_mapping
+from raysuite.settings import ONLY_ERROR, section_from_mapping
 from raysuite.storage import Location
 
 FORMAT = "raysuite-detector"
 VERSION = 5
+FIRST_WITH_ERRORS = 5
 OLDEST_READ = 2
 """It holds no scores of good images: no p-values can be had from it, and no other threshold than its own."""
 
@@ -118,8 +119,7 @@ class Detector:
             model = section_from_mapping(ModelConfig, card["model"], "model")
             net = build(model, seed=0, template_CHW=tensors.get("net.template_CHW"))
             net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
-            # Before format 5 there was no other error.
-            detection = {"error": "squared", **card["detection"]} if card["version"] < 5 else card["detection"]
+            detection = {**(ONLY_ERROR if card["version"] < FIRST_WITH_ERRORS else {}), **card["detection"]}
             size, threshold = (int(card["size"][0]), int(card["size"][1])), float(card["threshold"])
             if any(tuple(tensors[name].shape) != size for name in ("map_spread", "score_spread")):
                 raise ValueError(f"its size is {size}, its spreads are of another")
@@ -215,12 +215,19 @@ class Detector:
         return averaged(self._error, images_NCHW, self.symmetries if self.detection.flips else ())
 
     def _repaired(self, images_NCHW: Tensor) -> Tensor:
-        height, width = self.size
-        with told_as(DetectorError, f"one image of {height} × {width} pixels does not fit into memory"):
-            return in_parts(lambda part: self.net(part.contiguous(memory_format=torch.channels_last)), images_NCHW)
+        return self._in_parts(self._pass, images_NCHW)
 
     def _error(self, images_NCHW: Tensor) -> Tensor:
-        return difference(images_NCHW, self._repaired(images_NCHW), self.detection.error)
+        return self._in_parts(lambda part: difference(part, self._pass(part), self.detection.error), images_NCHW)
+
+    def _pass(self, images_NCHW: Tensor) -> Tensor:
+        repaired_NCHW: Tensor = self.net(images_NCHW.contiguous(memory_format=torch.channels_last))
+        return repaired_NCHW
+
+    def _in_parts(self, compute: Callable[[Tensor], Tensor], images_NCHW: Tensor) -> Tensor:
+        height, width = self.size
+        with told_as(DetectorError, f"one image of {height} × {width} pixels does not fit into memory"):
+            return in_parts(compute, images_NCHW)
 
     @torch.inference_mode()
     def maps(self, error_NHW: Tensor) -> Tensor:

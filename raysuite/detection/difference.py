@@ -9,6 +9,7 @@ but knows little of how strong it is. Their geometric mean has something of both
 from __future__ import annotations
 
 import math
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
@@ -16,34 +17,37 @@ from torch import Tensor
 from raysuite.detection.maps import box_side, boxed_channels
 
 KERNEL = 11
-"""Side of the box that the structure around a pixel is seen in, in pixels at a shorter side of 256; as of the window of
-Wang et al., which is Gaussian."""
+"""Side of the box that the structure around a pixel is seen in, in pixels at a shorter side of 256. The window of Wang
+et al. is as wide, and Gaussian."""
 
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 """The constants of Wang et al., for grey levels of [0, 1]: differences far below their roots do not count."""
 
-ROUNDING = 1 / (12 * 255**2)
-"""Mean squared error of rounding to 8 bits, in squared grey levels of [0, 1]: less says nothing about the object."""
+
+Kind = Literal["squared", "ssim", "geometric"]
 
 
-def difference(images_NCHW: Tensor, repaired_NCHW: Tensor, error: str) -> Tensor:
+def difference(images_NCHW: Tensor, repaired_NCHW: Tensor, kind: Kind) -> Tensor:
     """How far each pixel is from what it should be.
 
     Args:
         images_NCHW: Images, float32, grey levels of [0, 1].
         repaired_NCHW: The same, repaired.
-        error: ``squared`` for `squared_error`, ``ssim`` for `dissimilarity`, ``geometric`` for the root of their
+        kind: ``squared`` for `squared_error`, ``ssim`` for `dissimilarity`, ``geometric`` for the root of their
             product.
 
     Returns:
         (N, H, W) float32, 0 or more.
     """
-    if error == "squared":
-        return squared_error(images_NCHW, repaired_NCHW)
-    structural_NHW = dissimilarity(images_NCHW, repaired_NCHW)
-    if error == "ssim":
-        return structural_NHW
-    return (structural_NHW * squared_error(images_NCHW, repaired_NCHW)).sqrt()
+    match kind:
+        case "squared":
+            return squared_error(images_NCHW, repaired_NCHW)
+        case "ssim":
+            return dissimilarity(images_NCHW, repaired_NCHW)
+        case "geometric":
+            return (dissimilarity(images_NCHW, repaired_NCHW) * squared_error(images_NCHW, repaired_NCHW)).sqrt()
+        case _:
+            assert_never(kind)
 
 
 def squared_error(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
@@ -64,10 +68,14 @@ def dissimilarity(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
     box, and w the variance of the difference, both factors of SSIM are one less a share: luminance 1 − a with
     a = (m₁ − m₂)² / (m₁² + m₂² + c₁), contrast and structure together 1 − b with b = w / (v₁ + v₂ + c₂). So it is
     (a + b − a·b) / 2, which needs no difference of two numbers of about one.
+
+    Repaired images are limited to [0, 1] for it: with darker ones than black a and b exceed 1, and two wrongs would
+    make a right.
     """
-    channels = images_NCHW.shape[1]
+    channels, repaired_NCHW = images_NCHW.shape[1], repaired_NCHW.clamp(0, 1)
     squares_NHW = _mean_square(images_NCHW) + _mean_square(repaired_NCHW)
     changes_NHW = squared_error(images_NCHW, repaired_NCHW)
+    # K is what is averaged: the channels of both, and their mean squares.
     values_NKHW = torch.cat([images_NCHW, repaired_NCHW, squares_NHW[:, None], changes_NHW[:, None]], 1)
     # In less than three pixels nothing has a structure.
     side = max(3, box_side(KERNEL, min(images_NCHW.shape[2:])))
@@ -81,9 +89,16 @@ def dissimilarity(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
     return (luminance_NHW + structure_NHW - luminance_NHW * structure_NHW) / 2
 
 
-def rounding(error: str) -> float:
-    """What rounding an image to 8 bits makes of a plain grey one: less says nothing about the object."""
-    structural = ROUNDING / CONTRAST / 2
-    if error == "geometric":
-        return math.sqrt(ROUNDING * structural)
-    return structural if error == "ssim" else ROUNDING
+def rounding_noise(kind: Kind) -> float:
+    """What rounding to 8 bits makes `difference` on plain grey ground: less says nothing about the object."""
+    squared = 1 / (12 * 255**2)
+    structural = squared / CONTRAST / 2
+    match kind:
+        case "squared":
+            return squared
+        case "ssim":
+            return structural
+        case "geometric":
+            return math.sqrt(squared * structural)
+        case _:
+            assert_never(kind)

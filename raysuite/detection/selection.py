@@ -19,7 +19,7 @@ from scipy.special import stdtr
 from torch import Tensor
 
 from raysuite.config import DetectionConfig
-from raysuite.detection.difference import rounding
+from raysuite.detection.difference import rounding_noise
 from raysuite.detection.maps import divisor, pool, smooth
 from raysuite.detection.trial import Defects, Trial
 from raysuite.metrics.ranking import Ranking
@@ -178,7 +178,7 @@ def _map_merits(
 
     AP asks for a sharp map and AUROC for one without far outliers; either alone would give the other away.
     """
-    least = rounding(detection.error)
+    least = rounding_noise(detection.error)
     step = max(1, min(trial.good_NHW.shape[1:]) // 128)
     for kernel, passes in dict.fromkeys([(default.kernel, default.passes), *MAP_FILTERS]):
         smoothed = [smooth(one.error_nHW, kernel, passes)[:, ::step, ::step] for one in trial.families.values()]
@@ -209,7 +209,7 @@ def _score_merits(
     trial: Trial, usual: Usual, detection: DetectionConfig, default: ScoreChoice
 ) -> Iterator[tuple[ScoreChoice, Merit]]:
     """The merit of each candidate: the mean `separation` of defective images from good ones."""
-    least = rounding(detection.error)
+    least = rounding_noise(detection.error)
     tops: list[tuple[Pooling, float]] = [("top", share) for share in TOP_SHARES]
     pools = dict.fromkeys([(default.pooling, default.share), ("max", default.share), *tops, ("mean", default.share)])
     for kernel, passes in dict.fromkeys([(default.kernel, default.passes), *SCORE_FILTERS]):

@@ -31,7 +31,7 @@ class ErrorGraph(nn.Module):
         super().__init__()
         # Its own, as torch cannot save tensors that lie in others or in another order.
         self.net = copy.deepcopy(detector.net).to(memory_format=torch.contiguous_format)
-        self._measure = detector.detection.error
+        self._kind = detector.detection.error
         self._symmetries = detector.symmetries if detector.detection.flips else ()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class ErrorGraph(nn.Module):
         return averaged(self._error, images.float() / 255, self._symmetries)
 
     def _error(self, images_NCHW: Tensor) -> Tensor:
-        return difference(images_NCHW, self.net(images_NCHW), self._measure)
+        return difference(images_NCHW, self.net(images_NCHW), self._kind)
 
 
 class ScoringGraph(nn.Module):

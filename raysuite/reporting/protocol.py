@@ -9,6 +9,12 @@ from raysuite.config import Config
 from raysuite.errors import ConfigError
 from raysuite.reporting.results import RunResults
 
+ERRORS = {
+    "squared": "squared difference",
+    "ssim": "structural dissimilarity (SSIM)",
+    "geometric": "geometric mean of squared difference and structural dissimilarity (SSIM)",
+}
+
 
 def protocol(results: RunResults) -> tuple[tuple[str, str], ...]:
     """Topics and what holds of them; nothing where ``config.yaml`` cannot be read."""
@@ -32,11 +38,12 @@ def protocol(results: RunResults) -> tuple[tuple[str, str], ...]:
         ),
         (
             "Map and score",
-            (
-                "smoothing, normalisation and pooling are chosen on synthetic defects in the good validation images, "
+            f"of the {ERRORS[detection.error]} between an image and its reconstruction. "
+            + (
+                "Smoothing, normalisation and pooling are chosen on synthetic defects in the good validation images, "
                 "of kinds that training never draws."
                 if detection.choice == "auto"
-                else "smoothing, normalisation and pooling are as set; nothing is chosen."
+                else "Smoothing, normalisation and pooling are as set; nothing is chosen."
             ),
         ),
         (
@@ -68,7 +75,7 @@ def protocol(results: RunResults) -> tuple[tuple[str, str], ...]:
 
 def _config(results: RunResults) -> Config | None:
     try:
-        return settings.from_mapping(yaml.safe_load(results.config)["settings"])
+        return settings.from_card(yaml.safe_load(results.config))
     except (yaml.YAMLError, ConfigError, KeyError, TypeError, AttributeError):
         return None
 

@@ -103,7 +103,7 @@ def _contrasts(root: Location, summaries: Sequence[Summary], baseline: Location 
 def _features(results: RunResults) -> str:
     """What the nets of the run know from other images, in the words of the published results."""
     try:
-        config = settings.from_mapping(yaml.safe_load(results.config)["settings"])
+        config = settings.from_card(yaml.safe_load(results.config))
     except (yaml.YAMLError, RaysuiteError, KeyError, TypeError):
         return "none"
     return "none; texture photographs as defects" if config.corruption.fills.texture.folder else "none"

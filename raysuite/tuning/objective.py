@@ -21,7 +21,7 @@ from raysuite import settings
 from raysuite.config import Config, DetectionConfig
 from raysuite.corruption import unseen
 from raysuite.detection.detector import Detector
-from raysuite.detection.difference import rounding
+from raysuite.detection.difference import rounding_noise
 from raysuite.detection.maps import divisor, usual_errors
 from raysuite.detection.selection import choose, filters_to_try
 from raysuite.detection.trial import Defects, Trial
@@ -148,7 +148,7 @@ class Exam:
         if detection.choice == "auto":
             steering = {name: asked[name] for name in asked if name in self.families.steering}
             detection, _ = choose(Trial(good_NHW, steering), usual, detection)
-        least = rounding(detection.error)
+        least = rounding_noise(detection.error)
         map_usual_HW = usual[detection.map_kernel, detection.map_passes]
         score_usual_HW = usual[detection.score_kernel, detection.score_passes]
         detector = replace(

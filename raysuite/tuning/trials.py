@@ -194,6 +194,9 @@ class TrialRecord:
         given = {one.name: row[one.name] for one in fields(cls) if one.name in row or one.name not in ADDED}
         given["values"], given["families"] = json.loads(row["values"]), json.loads(row["families"])
         given["config"] = None if row["config"] is None else json.loads(row["config"])
+        if given["config"] is not None:
+            # Trials of before there was a choice.
+            given["config"]["detection"] = {**settings.ONLY_ERROR, **given["config"]["detection"]}
         given["curve"] = tuple(Rung(**rung) for rung in row["curve"])
         return cls(**given)
 

@@ -6,6 +6,7 @@ import torch
 
 from raysuite.config import DetectionConfig
 from raysuite.detection.calibration import calibrate
+from raysuite.detection.difference import rounding_noise
 from raysuite.errors import DetectorError
 
 NOTHING_ELSE = {"device": torch.device("cpu"), "seed": 0, "provenance": {}}
@@ -31,6 +32,19 @@ def test_no_more_held_out_images_alarm_than_were_allowed(net, good_NCHW, rate, n
 def test_good_errors_are_about_one_after_normalising(detector, good_NCHW):
     maps = detector.maps(detector.error(good_NCHW))
     assert 0.3 < maps.mean() < 1.2
+
+
+@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
+@pytest.mark.parametrize("choice", ["auto", "fixed"])
+def test_a_perfect_repair_is_divided_by_what_rounding_makes_of_its_error(net, good_NCHW, error, choice, monkeypatch):
+    monkeypatch.setattr("raysuite.detection.detector.difference", lambda images, _repaired, _kind: 0 * images.mean(1))
+    made = calibrate(
+        net, category="a", detection=DetectionConfig(error=error, choice=choice), train_NCHW=good_NCHW[:6],
+        validation_NCHW=good_NCHW[6:10], held_out_NCHW=good_NCHW[10:], **NOTHING_ELSE,
+    )  # fmt: skip
+    assert made.detection.error == error
+    for spread_HW in (made.map_spread_HW, made.score_spread_HW):
+        assert spread_HW.unique().tolist() == pytest.approx([rounding_noise(error)])
 
 
 def test_the_threshold_and_its_promise_go_into_the_provenance(detector):

@@ -3,15 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
-from raysuite.detection.difference import (
-    CONTRAST,
-    LUMINANCE,
-    ROUNDING,
-    difference,
-    dissimilarity,
-    rounding,
-    squared_error,
-)
+from raysuite.detection.difference import CONTRAST, LUMINANCE, difference, dissimilarity, rounding_noise, squared_error
 
 ERRORS = ("squared", "ssim", "geometric")
 
@@ -23,7 +15,7 @@ def views(side=64, noise=0.05, seed=0):
     first = np.stack([0.5 + 0.3 * np.sin(down / (2 + k) + across / (5 - k)) for k in range(3)])
     first = np.stack([first, first[::-1] * 0.7])
     second = first + rng.normal(0, noise, first.shape)
-    return torch.from_numpy(first).float(), torch.from_numpy(second).float()
+    return torch.from_numpy(first).float(), torch.from_numpy(second).float().clamp(0, 1)
 
 
 def ssim_of_the_paper(first_NCHW, second_NCHW, side):
@@ -59,7 +51,7 @@ def test_a_change_of_hue_alone_is_a_difference():
     tinted_NCHW[:, 2, 20:40, 20:40] -= 0.1
     for error in ERRORS:
         found_HW = difference(grey_NCHW, tinted_NCHW, error)[0]
-        assert found_HW[22:38, 22:38].min() > 5 * rounding(error)
+        assert found_HW[22:38, 22:38].min() > 5 * rounding_noise(error)
 
 
 def test_the_squared_error_is_the_mean_over_channels():
@@ -77,8 +69,6 @@ def test_a_difference_is_at_least_zero_everywhere_and_zero_without_one(error):
     assert (found_NHW >= 0).all()
     assert (found_NHW <= 1).all()
     assert (difference(first_NCHW, first_NCHW, error) == 0).all()
-    # Outside of [0, 1], where a net may end up, nothing breaks.
-    assert difference(first_NCHW, -2 * second_NCHW, error).isfinite().all()
 
 
 def test_the_geometric_mean_lies_between_the_two():
@@ -109,6 +99,19 @@ def test_structure_makes_up_for_contrast():
     assert seen["geometric"][0] > 2 * seen["geometric"][1]
 
 
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_further_a_repair_is_off_the_larger_the_difference_also_beyond_black_and_white(error):
+    first_NCHW, _ = views()
+    for shade in (0.0, 1.0):
+        means = [
+            float(difference(first_NCHW, first_NCHW + share * (shade - first_NCHW), error).mean())
+            for share in (0.0, 0.2, 0.5, 1.0, 2.0, 1e4)
+        ]
+        assert means == sorted(means)
+        assert np.isfinite(means).all()
+        assert error != "ssim" or means[-1] <= 1
+
+
 @pytest.mark.parametrize("side", [3, 8])
 def test_tiny_images_have_a_difference_too(side):
     first_NCHW, second_NCHW = views(side)
@@ -122,5 +125,5 @@ def test_rounding_a_grey_picture_differs_by_about_what_is_called_rounding(error)
     levels = torch.round(shades_NCHW * 255) / 255
     flat_NCHW = torch.full_like(shades_NCHW, 0.5) + (levels - shades_NCHW)
     found = float(difference(torch.full_like(shades_NCHW, 0.5), flat_NCHW, error).mean())
-    assert found == pytest.approx(rounding(error), rel=0.2)
-    assert rounding("squared") == ROUNDING
+    assert found == pytest.approx(rounding_noise(error), rel=0.2)
+    assert rounding_noise("squared") == 1 / (12 * 255**2)

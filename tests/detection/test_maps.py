@@ -3,9 +3,11 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
-from raysuite.detection.difference import ROUNDING
+from raysuite.detection.difference import rounding_noise
 from raysuite.detection.maps import _pooled, _shifted, divisor, pool, smooth, usual_errors
 from raysuite.metrics.image import image_metrics
+
+ROUNDING = rounding_noise("squared")
 
 
 def maps(count=2, size=(256, 280), seed=0):

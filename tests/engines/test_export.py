@@ -26,9 +26,15 @@ def images(count: int) -> np.ndarray:
     return np.stack([picture(seed) for seed in range(count)])
 
 
-@pytest.mark.parametrize(("pooling", "placed"), [("top", False), ("max", True), ("mean", False)])
+@pytest.mark.parametrize(
+    ("pooling", "placed", "error"), [("top", False, "geometric"), ("max", True, "squared"), ("mean", False, "ssim")]
+)
 def test_onnx_scores_pictures_as_the_detector_does(
-    detector: Detector, tmp_path: Path, pooling: Literal["top", "max", "mean"], placed: bool
+    detector: Detector,
+    tmp_path: Path,
+    pooling: Literal["top", "max", "mean"],
+    placed: bool,
+    error: Literal["squared", "ssim", "geometric"],
 ) -> None:
     needs("onnx")
     import onnxruntime
@@ -39,7 +45,7 @@ def test_onnx_scores_pictures_as_the_detector_does(
         detector,
         net=build(model, 0, template_CHW).eval(),
         symmetries=("mirror",),
-        detection=replace(detector.detection, pooling=pooling, flips=pooling == "max", score_share=0.01),
+        detection=replace(detector.detection, pooling=pooling, flips=pooling == "max", score_share=0.01, error=error),
     )
     made = export(detector, "onnx", tmp_path / "a.onnx")
     assert made.files == (tmp_path / "a.onnx",)

@@ -66,7 +66,13 @@ def test_the_full_space_has_the_others_the_schedule_and_the_map():
     base = preset("tiny")
     full = set(builtin("full", base).keys)
     assert full >= {*builtin("corruption", base).keys, *builtin("capacity", base).keys}
-    assert {"training.learning_rate", "training.ema", "detection.pooling", "detection.map_kernel"} <= full
+    assert {
+        "training.learning_rate",
+        "training.ema",
+        "detection.pooling",
+        "detection.map_kernel",
+        "detection.error",
+    } <= full
     space = builtin("full", base)
     assert "detection.map_kernel" not in space.active(space.default_of(base)), "auto chooses it"
 

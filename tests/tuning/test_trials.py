@@ -60,6 +60,10 @@ def test_a_trial_says_by_what_it_is_scored_and_rows_of_older_versions_are_read(t
     assert table.column("objective").to_pylist() == ["oracle"]
     (folder / "000000-grid.parquet").write_table(table.drop_columns(sorted(ADDED)))
     assert read_trials(folder) == [record()]
+    config = settings.to_mapping(CONFIG)
+    del config["detection"]["error"]
+    write_trial(folder, record(config=config))
+    assert read_trials(folder)[0].as_config() == settings.with_words(CONFIG, ["detection.error=squared"])
     (folder / "000000-grid.parquet").write_table(table.drop_columns(["node"]))
     with pytest.raises(RunError, match="holds no trial"):
         read_trials(folder)
