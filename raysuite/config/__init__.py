@@ -4,12 +4,13 @@ A `Config` is what makes two runs the same run: data sets, categories and seeds 
 """
 
 from raysuite.config.corruption import FILLS, SHAPES, CorruptionConfig
-from raysuite.config.detection import DetectionConfig
+from raysuite.config.detection import ERRORS, DetectionConfig
 from raysuite.config.model import ModelConfig
 from raysuite.config.root import Config, DataConfig
 from raysuite.config.training import OBJECTIVES, AugmentationConfig, ObjectiveConfig, TrainingConfig
 
 __all__ = [
+    "ERRORS",
     "FILLS",
     "OBJECTIVES",
     "SHAPES",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from raysuite.config.validation import require, require_word
+
+Error = Literal["squared", "ssim", "geometric"]
+ERRORS: tuple[Error, ...] = get_args(Error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class DetectionConfig:
     """
 
     choice: Literal["auto", "fixed"] = "auto"
-    error: Literal["squared", "ssim", "geometric"] = "geometric"
+    error: Error = "geometric"
     map_kernel: int = 11
     map_passes: int = 3
     map_normalise: Literal["place", "image", "none"] = "place"
@@ -49,7 +52,7 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         require_word(self.choice, "detection.choice", "auto", "fixed")
-        require_word(self.error, "detection.error", "squared", "ssim", "geometric")
+        require_word(self.error, "detection.error", *ERRORS)
         for name in ("map_kernel", "score_kernel"):
             value = getattr(self, name)
             require(1 <= value <= 101 and value % 2 == 1, f"detection.{name}", value, "odd, from 1 to 101")

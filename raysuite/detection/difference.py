@@ -9,11 +9,12 @@ but knows little of how strong it is. Their geometric mean has something of both
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
+from raysuite.config.detection import Error
 from raysuite.detection.maps import box_side, boxed_channels
 
 KERNEL = 11
@@ -24,10 +25,7 @@ LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 """The constants of Wang et al., for grey levels of [0, 1]: differences far below their roots do not count."""
 
 
-Kind = Literal["squared", "ssim", "geometric"]
-
-
-def difference(images_NCHW: Tensor, repaired_NCHW: Tensor, kind: Kind) -> Tensor:
+def difference(images_NCHW: Tensor, repaired_NCHW: Tensor, kind: Error) -> Tensor:
     """How far each pixel is from what it should be.
 
     Args:
@@ -89,7 +87,7 @@ def dissimilarity(images_NCHW: Tensor, repaired_NCHW: Tensor) -> Tensor:
     return (luminance_NHW + structure_NHW - luminance_NHW * structure_NHW) / 2
 
 
-def rounding_noise(kind: Kind) -> float:
+def rounding_noise(kind: Error) -> float:
     """What rounding to 8 bits makes `difference` on plain grey ground: less says nothing about the object."""
     squared = 1 / (12 * 255**2)
     structural = squared / CONTRAST / 2

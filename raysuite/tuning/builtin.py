@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from raysuite import settings
-from raysuite.config import Config
+from raysuite.config import ERRORS, Config
 from raysuite.errors import ConfigError
 from raysuite.tuning.domains import Choice, Domain, Float, Int, label_of
 from raysuite.tuning.keys import types, value_at
@@ -181,7 +181,7 @@ def _detection(base: Config) -> Iterator[Dimension]:
     around = _Around(base)
     fixed = ("detection.choice", ("fixed",))
     yield around("detection.choice", Choice(("auto", "fixed")))
-    yield around("detection.error", Choice(("squared", "ssim", "geometric")))
+    yield around("detection.error", Choice(ERRORS))
     # Kernels are odd.
     yield around("detection.map_kernel", Choice((5, 7, 11, 15, 21)), fixed)
     yield around("detection.map_passes", Int(1, 4), fixed)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from raysuite.config import DetectionConfig
+from raysuite.config import ERRORS, DetectionConfig
 from raysuite.detection.calibration import calibrate
 from raysuite.detection.difference import rounding_noise
 from raysuite.errors import DetectorError
@@ -34,7 +34,7 @@ def test_good_errors_are_about_one_after_normalising(detector, good_NCHW):
     assert 0.3 < maps.mean() < 1.2
 
 
-@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("choice", ["auto", "fixed"])
 def test_a_perfect_repair_is_divided_by_what_rounding_makes_of_its_error(net, good_NCHW, error, choice, monkeypatch):
     monkeypatch.setattr("raysuite.detection.detector.difference", lambda images, _repaired, _kind: 0 * images.mean(1))

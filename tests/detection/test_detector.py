@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from raysuite.config import ERRORS
 from raysuite.detection.detector import Detector
 from raysuite.errors import DetectorError
 from raysuite.models.autoencoder import build
@@ -73,7 +74,7 @@ def test_detectors_of_before_there_were_templates_are_read(detector, saved, vers
     assert Detector.load(saved).score(pictures((32, 64))).scores == squared.score(pictures((32, 64))).scores
 
 
-@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
+@pytest.mark.parametrize("error", ERRORS)
 def test_a_detector_keeps_the_error_it_was_calibrated_with(detector, tmp_path, error):
     measured = replace(detector, detection=replace(detector.detection, error=error))
     measured.save(tmp_path)

@@ -3,9 +3,8 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
+from raysuite.config import ERRORS
 from raysuite.detection.difference import CONTRAST, LUMINANCE, difference, dissimilarity, rounding_noise, squared_error
-
-ERRORS = ("squared", "ssim", "geometric")
 
 
 def views(side=64, noise=0.05, seed=0):

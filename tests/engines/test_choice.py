@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
-from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
+from raysuite.config import ERRORS
+from raysuite.config.detection import Error
 from raysuite.detection.detector import Detector
 from raysuite.engines import choice, runtimes
 from raysuite.engines.choice import TOLERANCE, Engine, deviation, trial_images
@@ -21,10 +22,10 @@ def needs(name: str) -> None:
         pytest.importorskip(module, reason=f"the extra {name} is not installed")
 
 
-@pytest.mark.parametrize("error", ["squared", "ssim", "geometric"])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_an_engine_computes_what_torch_does_for_batches_of_any_size(
-    detector: Detector, sample_CHW: Tensor, name: str, error: Literal["squared", "ssim", "geometric"]
+    detector: Detector, sample_CHW: Tensor, name: str, error: Error
 ) -> None:
     needs(name)
     # All symmetries at once would be eight nets in one graph, and slow to trace.

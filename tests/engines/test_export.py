@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from raysuite.cli.main import main
+from raysuite.config.detection import Error
 from raysuite.detection.detector import Detector
 from raysuite.engines import export as exports
 from raysuite.engines.export import SUFFIXES, export
@@ -34,7 +35,7 @@ def test_onnx_scores_pictures_as_the_detector_does(
     tmp_path: Path,
     pooling: Literal["top", "max", "mean"],
     placed: bool,
-    error: Literal["squared", "ssim", "geometric"],
+    error: Error,
 ) -> None:
     needs("onnx")
     import onnxruntime
