@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="data sets in a known layout")
     parser.add_argument("--out", type=Path, required=True, help="folder for the figures of each training")
     parser.add_argument("--table", action="append", choices=[*TABLES, *READINGS], help="only this one (default: all)")
+    parser.add_argument("--variant", action="append", help="only this row of the tables (default: all)")
     parser.add_argument("--category", action="append", help="only this one")
     parser.add_argument("--seeds", default="0", help="comma-separated (default: %(default)s)")
     parser.add_argument("--preset", default="small")
@@ -175,8 +176,13 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     roots = {c: root for root in options.data for c in find_entries(Location.of(root)).categories}
     categories = [c for c in roots if not options.category or c in options.category]
+    shown = {
+        table: {label: words for label, words in TABLES[table].items() if label in (options.variant or TABLES[table])}
+        for table in tables
+        if table in TABLES
+    }
     variants = {(): base} | {
-        tuple(words): configured(base, words) for table in tables if table in TABLES for words in TABLES[table].values()
+        tuple(words): configured(base, words) for rows in shown.values() for words in rows.values()
     }
     jobs = []
     for seed in seeds:
@@ -204,7 +210,7 @@ def main() -> None:
     for table in tables:
         rows: dict[str, dict[str, dict[str, list[float]]]] = {}
         if table in TABLES:
-            for label, words in TABLES[table].items():
+            for label, words in shown[table].items():
                 of = {c: units(variants[tuple(words)], c) for c in categories}
                 rows[label] = {c: collected([of_unit(unit) for unit in of[c]]) for c in categories}
         else:
