@@ -25,7 +25,7 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.measuring import calibrated, figures_on_test, fit, load
-from raysuite.config import FILLS, OBJECTIVES, Config
+from raysuite.config import ERRORS, FILLS, OBJECTIVES, Config
 from raysuite.datasets.layouts import find_entries
 from raysuite.detection.detector import Detector
 from raysuite.settings import for_objective, preset, to_yaml, with_words
@@ -52,7 +52,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
 }
 # These need no training of their own: they read another map or score off the default's nets.
 READINGS: dict[str, dict[str, list[str]]] = {
-    "error": {kind: [f"detection.error={kind}"] for kind in ("squared", "ssim", "geometric")},
+    "error": {kind: [f"detection.error={kind}"] for kind in ERRORS},
     "smoothing": {
         f"{passes} × box {kernel}": [
             f"detection.{part}_{name}={value}"
@@ -170,6 +170,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="trainings at once, a core each")
     parser.add_argument("--device", default="cpu", help="of all trainings: cpu (default) or cuda, which they share")
     options = parser.parse_args()
+    unknown = set(options.variant or []) - {label for rows in TABLES.values() for label in rows}
+    if unknown:
+        parser.error(f"no table has the row {', '.join(sorted(unknown))}")
     base = with_words(preset(options.preset), options.words)
     tables = options.table or [*TABLES, *READINGS]
     seeds = [int(seed) for seed in options.seeds.split(",")]

@@ -143,8 +143,9 @@ def from_card(card: Mapping[str, Any]) -> Config:
         ConfigError: As in `from_mapping`.
         KeyError: It has no settings.
     """
-    inner = card["settings"]
-    if isinstance(inner, Mapping) and card.get("format", FIRST_WITH_ERRORS) < FIRST_WITH_ERRORS:
+    inner, version = card["settings"], card.get("format")
+    # Whoever gives --config may have written anything there.
+    if isinstance(inner, Mapping) and isinstance(version, int) and version < FIRST_WITH_ERRORS:
         detection = inner.get("detection", {})
         inner = {**inner, "detection": {**ONLY_ERROR, **detection} if isinstance(detection, Mapping) else detection}
     return from_mapping(inner)

@@ -86,6 +86,7 @@ def test_a_run_of_before_there_was_a_choice_keeps_its_error(where, tmp_path):
     assert from_yaml(file.read_text()) == squared, "also where it is given to --config"
     with pytest.raises(ConfigError, match=r"detection\.error was 'squared' and is now 'geometric'"):
         Run.create(where, made.sources, Config())
+    assert from_yaml("format: three\nsettings: {}") == Config()
     file.write_text(yaml.safe_dump({**card, "format": 3, "settings": {}}))
     assert Run.open(where).config == squared
 
