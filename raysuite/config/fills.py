@@ -16,7 +16,7 @@ class Elastic:
 
     Attributes:
         weight: How often, relative to the other fills.
-        max_shift: Strongest displacement, in half sides.
+        max_shift: Largest standard deviation of the displacement, in half sides.
     """
 
     weight: float = 0.25

@@ -21,7 +21,7 @@ class Disc:
 
     Attributes:
         weight: How often, relative to the other shapes.
-        warp: Strongest displacement of its outline, in radii.
+        warp: Strongest of each of the three waves that displace its outline, one after the other, in radii.
         rim: Widest soft rim, in radii.
     """
 

@@ -35,6 +35,11 @@ class ObjectiveConfig:
     contraction: float = 1e-3
     noise_level: float = 0.2
 
+    @property
+    def passes(self) -> int:
+        """How often a training step passes each of its images through the net."""
+        return 2 if self.kind == "contractive" or self.idempotence_weight > 0 else 1
+
     def __post_init__(self) -> None:
         require_word(self.kind, "objective.kind", *OBJECTIVES)
         require_share(self.repair_weight, "objective.repair_weight")
@@ -107,7 +112,7 @@ class TrainingConfig:
         require(0 < self.learning_rate <= 1, "training.learning_rate", self.learning_rate, "above 0 and at most 1")
         require(0 <= self.warmup_share < 1, "training.warmup_share", self.warmup_share, "from 0 to below 1")
         require(0 <= self.weight_decay < math.inf, "training.weight_decay", self.weight_decay, "0 or more")
-        require(self.gradient_clip > 0, "training.gradient_clip", self.gradient_clip, "above 0")
+        require(0 < self.gradient_clip < math.inf, "training.gradient_clip", self.gradient_clip, "above 0 and finite")
         require(0 <= self.ema < 1, "training.ema", self.ema, "from 0 to below 1")
         require_word(self.precision, "training.precision", "auto", "float32", "bfloat16")
         require_word(self.compile, "training.compile", "auto", "on", "off")

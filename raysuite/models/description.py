@@ -100,7 +100,8 @@ def describe(config: Config) -> Description:
         weights = sum(tensor.nbytes for tensor in net.state_dict().values())
         trained = sum(tensor.nbytes for tensor in net.parameters())
         scoring = scoring_memory(net, side)
-        step = step_memory(net.train(), config.training.batch_size, crop, precision)
+        # Both passes of an image are kept for the way back: as those of twice the images would be.
+        step = step_memory(net.train(), config.training.batch_size * config.objective.passes, crop, precision)
     return Description(
         image_size=side,
         crop_size=crop,

@@ -32,6 +32,6 @@ def length(config: Config, images: int) -> float:
         parameters = Autoencoder(config.model).parameter_count()
     side = config.data.image_size
     crop = config.data.crop_size or side
-    twice = config.objective.kind == "contractive" or config.objective.idempotence_weight > 0
-    trained = config.training.steps * config.training.batch_size * crop**2 * PASSES_A_STEP * (2 if twice else 1)
+    images_a_step = config.training.batch_size * config.objective.passes
+    trained = config.training.steps * images_a_step * crop**2 * PASSES_A_STEP
     return float(parameters * (trained + images * side**2))

@@ -225,11 +225,11 @@ def train(
             # Only here, and at checkpoints, is the device waited for.
             summed = total(state.sums).tolist()
             now = time.perf_counter()
-            count = state.step - (state.history[-1].step if state.history else 0)
             speed = (state.step - logged_at) * settings.batch_size / max(now - logged, 1e-9)
+            count = state.step - (state.history[-1].step if state.history else 0)
             mean, kept, repaired, extra = (value / count for value in summed)
             line = Progress(state.step, mean, kept, repaired, extra, rate, speed, now - start)
-            if wrong := what_is_wrong(line, state.history):
+            if wrong := what_is_wrong(line, state.history, last=state.step == settings.steps):
                 raise stop(f"the loss {wrong}")
             state.history.append(line)
             on_progress(line)
@@ -242,8 +242,13 @@ def train(
             state.seconds = time.perf_counter() - start
             if checkpoints is not None:
                 summed_4 = total(state.sums)
+                mean, kept, repaired, extra = total(losses).tolist()
+                latest = Progress(state.step, mean, kept, repaired, extra, rate, 0.0, state.seconds)
+                # What diverges must not take the place of the last good one. The next line of the history ends it; or a
+                # step was unlucky, and the next checkpoint is written.
+                doubtful = not stops and what_is_wrong(latest, state.history) is not None
                 state.sums.copy_(summed_4 if rank() == 0 else torch.zeros_like(summed_4))
-                if rank() == 0:
+                if rank() == 0 and not doubtful:
                     checkpoints.save(state)
         paused = pause()
         start, logged = start + paused, logged + paused

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 DIVERGED = 10.0
 # … and worse than a plain grey picture, whose squared error against any image is at most this.
 GREY = 0.25
+# Whatever came before, nothing is being learnt at this squared error: five times the range of grey levels.
+HOPELESS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,21 @@ class Progress:
         return asdict(self)
 
 
-def what_is_wrong(line: Progress, before: Sequence[Progress]) -> str | None:
+def what_is_wrong(line: Progress, before: Sequence[Progress], *, last: bool = False) -> str | None:
     """What is wrong with a new line, in words that follow "the loss"; None if nothing is.
 
     A loss that is no longer a number is wrong, and so is one that diverges: more than `DIVERGED` times the best line
     so far while its squared error is also worse than a plain grey picture's, `GREY`. One unlucky batch of a healthy
-    training may do the first, and its first steps the second, but not both.
+    training may do the first, and its first steps the second, but not both. A training that diverges before its first
+    line has no good one to be compared with: from the second line on, and at the end (``last``), a squared error above
+    `HOPELESS` is wrong by itself.
     """
     if not math.isfinite(line.loss):
         return "is no longer a number"
     best = min((earlier.loss for earlier in before), default=math.inf)
-    if line.loss > DIVERGED * best and max(line.kept_loss, line.repaired_loss) > GREY:
+    squared = max(line.kept_loss, line.repaired_loss)
+    if line.loss > DIVERGED * best and squared > GREY:
         return f"diverges ({line.loss:.3g}, after {best:.3g} at its best)"
+    if squared > HOPELESS and (before or last):
+        return f"diverges (a squared error of {squared:.3g}; a plain grey picture has {GREY} at most)"
     return None

@@ -8,10 +8,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from raysuite.config import Config, DataConfig, ModelConfig, TrainingConfig
+from raysuite.config import Config, DataConfig, ModelConfig, ObjectiveConfig, TrainingConfig
+from raysuite.corruption.corruptor import Corrupted
 from raysuite.models.autoencoder import build
 from raysuite.models.description import describe, scoring_memory, step_memory
+from raysuite.models.memory import PeakMemory
 from raysuite.settings import PRESETS, differences, to_mapping
+from raysuite.training.objectives import Share, make_objective
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 VARIANTS = {
@@ -109,6 +112,31 @@ def test_fake_tensors_tell_the_memory_of_real_ones(variant):
     net = built(config)
     assert description.scoring_bytes == scoring_memory(net.eval(), 64)
     assert description.step_bytes == step_memory(net.train(), 2, 64, "float32")
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"kind": "filter"},
+        {"kind": "filter", "idempotence_weight": 0.1},
+        {"kind": "plain"},
+        {"kind": "contractive"},
+    ],
+    ids=str,
+)
+def test_a_step_is_told_for_the_objective_that_is_trained(objective):
+    """Against the memory of its own loss, forward and back."""
+    skip = "none" if objective["kind"] in {"plain", "contractive"} else "convex"
+    config = small(skip=skip, width=32, blocks=3, dilations=(1, 2, 4))
+    config = dataclasses.replace(config, objective=ObjectiveConfig(**objective))
+    net = build(config.model, 0).train()
+    loss = make_objective(config, net)
+    memory = PeakMemory([*net.parameters(), *net.buffers()])
+    with memory:
+        inputs_NCHW, targets_NCHW = torch.rand(2, 2, 3, 64, 64).unbind()
+        batch = Corrupted(inputs_NCHW, targets_NCHW, torch.ones(2, 1, 64, 64, dtype=torch.bool))
+        loss.loss(net, batch, Share.of(batch)).total.backward()
+    assert describe(config).step_bytes == pytest.approx(memory.peak, rel=0.05)
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)

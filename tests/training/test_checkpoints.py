@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from raysuite.errors import TrainingError
+from raysuite.models.autoencoder import build
 from raysuite.settings import with_words
 from raysuite.storage import Location
 from raysuite.training.loop import train
@@ -169,3 +170,20 @@ def test_without_a_checkpoint_none_is_promised(where):
     with pytest.raises(TrainingError) as caught:
         trained(where, config)
     assert "checkpoint" not in str(caught.value)
+
+
+def test_what_diverges_between_two_lines_does_not_take_the_place_of_the_last_good_checkpoint(where):
+    # As the rate rises, the decay comes to blow up the weights at every step.
+    config = with_training(
+        steps=60, warmup_share=0.98, learning_rate=0.25, weight_decay=20.0, log_every=20, checkpoint_every=2
+    )
+    with pytest.raises(TrainingError, match=r"diverges .* at step \d+: .*the last good checkpoint, of step (\d+)"):
+        trained(where, config)
+    card = json.loads((where / "checkpoint.json").read_text())
+    tensors = safetensors.torch.load((where / card["tensors"]).read_bytes())
+    net = build(config.model, seed=0)
+    net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    images_NCHW = stripes().float() / 255
+    assert card["state"]["step"] > 20, "later than the last line"
+    with torch.no_grad():
+        assert (net(images_NCHW) - images_NCHW).square().mean() < 1

@@ -34,3 +34,14 @@ def test_worse_than_grey_after_having_been_good_is_divergence():
 
 def test_a_large_penalty_alone_is_no_divergence():
     assert what_is_wrong(line(5.0, kept=0.01), [line(0.01)]) is None
+
+
+def test_a_training_that_never_was_good_is_ended_by_its_second_line_or_at_its_end():
+    hopeless = line(1e5)
+    assert (
+        what_is_wrong(hopeless, [line(6e8)])
+        == "diverges (a squared error of 1e+05; a plain grey picture has 0.25 at most)"
+    )
+    assert what_is_wrong(hopeless, [], last=True) is not None
+    assert what_is_wrong(line(1e5, kept=0.01), [], last=True) is None, "a penalty alone"
+    assert what_is_wrong(line(3.0), [], last=True) is None
