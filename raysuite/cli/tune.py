@@ -19,6 +19,7 @@ from raysuite.cli.options import (
     settings_options,
 )
 from raysuite.cli.runs import FINISHED_WITH_FAILURES, gpu_share_option
+from raysuite.corruption.photographs import check_textures
 from raysuite.settings import with_words
 
 
@@ -172,10 +173,11 @@ def _request(obj: dict[str, Any], **given: Any) -> Any:
     from raysuite.pipelines.tuning.plan import Request  # noqa: PLC0415
 
     config = build_config(given["name"], given["file"], given["image_size"], given["steps"], given["words"])
+    config = check_textures(with_words(config, given["fix"], "--fix"), searched=True)
     return Request(
         run=given["run"],
         data=given["data"],
-        config=with_words(config, given["fix"], "--fix"),
+        config=config,
         spaces=given["spaces"],
         fixed=tuple(word.partition("=")[0] for word in given["fix"]),
         layout=given["layout"],

@@ -26,14 +26,18 @@ MOST = 256
 KEY = "corruption.fills.texture.folder"
 
 
-def check_textures(config: Config) -> Config:
+def check_textures(config: Config, *, searched: bool = False) -> Config:
     """The same settings with the folder of textures written in full, so that it is found from any working folder.
+
+    Args:
+        config: The settings.
+        searched: Whether a search starts from them, which may give textures a weight that they do not have there.
 
     Raises:
         ConfigError: Textures are to come from a folder that is missing or has no photograph that can be read.
     """
     texture = config.corruption.fills.texture
-    if not texture.folder or texture.weight == 0:
+    if not texture.folder or (texture.weight == 0 and not searched):
         return config
     next(_read(texture.folder))
     named = dataclasses.replace(texture, folder=Location.of(texture.folder).uri)

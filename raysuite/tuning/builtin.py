@@ -122,9 +122,11 @@ def _capacity(base: Config) -> Iterator[Dimension]:
     finest, coarsest = model.level_widths[0], model.level_widths[-1]
     if model.widths:
         scaled = [tuple(max(4, round(width * factor)) for width in model.widths) for factor in (0.5, 0.75, 1, 1.5, 2)]
-        yield around("model.widths", Choice(tuple(dict.fromkeys(scaled))))
+        fitting = [widths for widths in dict.fromkeys(scaled) if _accepts(base, {"model.widths": widths})]
+        yield around("model.widths", Choice(tuple(fitting)))
     else:
-        yield around("model.width", Int(max(4, finest // 2), max(8, finest * 2), log=True))
+        widest = _first_accepted(base, "model.width", (max(8, finest * 2), finest * 3 // 2, finest))
+        yield around("model.width", Int(min(max(4, finest // 2), widest), widest, log=True))
     # Levels, dilations and kernel together set how large an image must be, and objectives may forbid copying: what is
     # kept of them goes together in every combination.
     together: dict[str, Sequence[Any]] = {
@@ -140,8 +142,10 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         together["model.depth"] = (model.depth - 1, model.depth + 1)
     for key, choices in _compatible(base, together).items():
         yield around(key, Choice(choices))
-    yield around("model.blocks", Int(1, max(4, model.blocks + 2)))
-    yield around("model.branch_width", Choice((0, *_multiples(finest, (0.25, 0.5, 2)))))
+    most = _first_accepted(base, "model.blocks", (max(4, model.blocks + 2), model.blocks + 1, model.blocks))
+    yield around("model.blocks", Int(1, most))
+    branches = [width for width in _multiples(finest, (0.25, 0.5, 2)) if _accepts(base, {"model.branch_width": width})]
+    yield around("model.branch_width", Choice((0, *branches)))
     yield around("model.bottleneck", Choice((0, *_multiples(coarsest, (0.25, 0.5)))))
     yield around("model.separable", Choice((False, True)))
 
@@ -208,6 +212,11 @@ class _Around:
             low, high = min(domain.low, value), max(domain.high, value)
             widened = dataclasses.replace(domain, low=low, high=high, log=domain.log and low > 0)
         return Dimension(key, widened, Condition(*when) if when else None)
+
+
+def _first_accepted(base: Config, key: str, values: Iterable[int]) -> int:
+    """The first that the config takes; the start's own is the last of them."""
+    return next(value for value in values if _accepts(base, {key: value}))
 
 
 def _accepts(base: Config, values: Mapping[str, Any]) -> bool:

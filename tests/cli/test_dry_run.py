@@ -99,3 +99,16 @@ def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_b
     assert "1 training, 1 at once, 2 CPUs each" in left.stdout
     assert "flange/seed-0" in left.stdout
     assert "Nothing is left" in call("train", small_benchmark, tmp_path / "other", "--category", "weave").stdout
+
+
+@pytest.mark.parametrize("option", ["--set", "--fix"])
+@pytest.mark.parametrize("weight", ["0.2", "0"])
+def test_a_search_without_its_textures_is_refused_before_it_starts(
+    option: str, weight: str, small_benchmark: Path, tmp_path: Path
+) -> None:
+    """Also where the start leaves them out: the search may not."""
+    folder = tmp_path / "textures"
+    words = ("--set", f"corruption.fills.texture.weight={weight}", option, f"corruption.fills.texture.folder={folder}")
+    refused = call("tune", small_benchmark, tmp_path / "run", *words)
+    assert refused.exit_code == 2
+    assert f"corruption.fills.texture.folder is '{folder}', which cannot be read" in refused.stderr

@@ -100,6 +100,8 @@ def test_an_unused_folder_is_not_asked_for(tmp_path):
     on = dataclasses.replace(config.fills.colour, weight=1.0)
     config = dataclasses.replace(config, fills=dataclasses.replace(config.fills, texture=off, colour=on))
     assert check_textures(Config(corruption=config)).corruption == config
+    with pytest.raises(ConfigError, match="missing"):
+        check_textures(Config(corruption=config), searched=True)
     assert Corruptor(config)(images(2), generator()).mask_N1HW.any()
     assert check_textures(Config()) == Config()
 

@@ -12,7 +12,16 @@ from raysuite.tuning.keys import types
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("start", PRESETS)
 def test_the_start_lies_in_every_space_and_every_draw_is_a_config(name, start):
-    for words in ([], ["data.crop_size=160"], ["model.widths=[8, 20]"], ["model.skip=none", "training.ema=0.5"]):
+    for words in (
+        [],
+        ["data.crop_size=160"],
+        ["model.widths=[8, 20]"],
+        ["model.skip=none", "training.ema=0.5"],
+        # Twice or more of these would be refused.
+        ["model.width=640", "model.blocks=15"],
+        ["model.width=1024", "model.depth=1", "model.blocks=16"],
+        ["model.widths=[2400, 4096]"],
+    ):
         base = with_words(preset(start), words)
         space = builtin(name, base)
         values = space.default_of(base)
