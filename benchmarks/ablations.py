@@ -187,14 +187,17 @@ def main() -> None:
     variants = {(): base} | {
         tuple(words): configured(base, words) for rows in shown.values() for words in rows.values()
     }
-    jobs = []
+    units_to_do: dict[Path, tuple[str, str, Config, int, list[str], Path, str]] = {}
     for seed in seeds:
         for words, config in variants.items():
             for category in categories:
                 file = unit_file(options.out, category, config, seed, options.device)
                 missing = lacks(file, [table for table in tables if table in READINGS] if words == () else [])
+                # A variant that --set has made the base is one unit with it, which comes first.
                 if missing or not file.exists():
-                    jobs.append((roots[category], category, config, seed, missing, file, options.device))
+                    job = (roots[category], category, config, seed, missing, file, options.device)
+                    units_to_do.setdefault(file, job)
+    jobs = list(units_to_do.values())
     print(f"{len(jobs)} units to do", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for number, line in enumerate(pool.imap(measure, jobs), 1):
