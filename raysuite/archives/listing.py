@@ -21,7 +21,7 @@ from raysuite.archives.limits import Limits
 from raysuite.archives.tables import Columns
 from raysuite.archives.units import Item, Unit
 from raysuite.datasets.layouts.folders import IMAGE_SUFFIXES
-from raysuite.errors import DatasetError
+from raysuite.errors import DatasetError, StorageError
 from raysuite.storage import Location
 
 PICTURES = IMAGE_SUFFIXES | {"gif", "jfif", "jpe", "heic", "heif", "avif", "jp2", "jxl", "ppm", "pgm", "dng"}
@@ -184,11 +184,22 @@ class Listing:
                 yield Unit("rows", source, str(where), version, f"{group}:{first}", rows=span, columns=shape.columns)
 
     def _listed(self, source: str, where: Location, rows: Iterator[dict[str, str]]) -> Iterator[Unit]:
-        items = (tables.item_of(row, where, number) for number, row in enumerate(rows, 1))
+        items = _named_in(where, rows)
         start = 0
         while some := tuple(islice(items, self.unit_size)):
             yield Unit("files", source, "", "", f"{where} {start}", some)
             start += len(some)
+
+
+def _named_in(table: Location, rows: Iterator[dict[str, str]]) -> Iterator[Item]:
+    """The files that a list names; where it cannot be read on, that is one more item, with an error."""
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):
+            yield tables.item_of(row, table, number)
+    except StorageError as error:
+        told = f"Damaged: {table.name} cannot be read after {number} rows: {error}"
+        yield Item(table.name, str(table), error=told)
 
 
 def absolute(text: str) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from raysuite.archives.folders import version_of
 from raysuite.archives.limits import Limits
+from raysuite.archives.tables import rows_of
 from raysuite.archives.tars import TarReader, is_compressed
 from raysuite.archives.units import BadItemError, Item, Unit
 from raysuite.archives.zips import ZipReader
@@ -39,7 +40,7 @@ class Fetch:
 
 
 @contextmanager
-def opened(unit: Unit, limits: Limits, known: frozenset[str] = frozenset()) -> Iterator[Iterator[Fetch]]:
+def opened(unit: Unit, limits: Limits, is_known: Callable[[Item], bool] = lambda _: False) -> Iterator[Iterator[Fetch]]:
     """All items of a unit, in order; they can be read until this is left.
 
     A container that cannot be opened gives each of its items that error: none is missing.
@@ -47,7 +48,7 @@ def opened(unit: Unit, limits: Limits, known: frozenset[str] = frozenset()) -> I
     Args:
         unit: The unit.
         limits: How much an item may ask for.
-        known: URIs of items that will not be read.
+        is_known: Tells of items that will not be read.
     """
     if unit.kind == "rows":
         yield _rows(unit, limits)
@@ -62,19 +63,23 @@ def opened(unit: Unit, limits: Limits, known: frozenset[str] = frozenset()) -> I
         except (StorageError, OSError, pa.ArrowException) as error:
             broken = f"Unreadable: {unit.container} cannot be opened: {error}"
     try:
-        yield _members(unit, reader, broken, limits, known)
+        yield _members(unit, reader, broken, limits, is_known)
     finally:
         if reader is not None:
             reader.close()
 
 
 def _members(
-    unit: Unit, reader: TarReader | ZipReader | None, broken: str, limits: Limits, known: frozenset[str]
+    unit: Unit,
+    reader: TarReader | ZipReader | None,
+    broken: str,
+    limits: Limits,
+    is_known: Callable[[Item], bool],
 ) -> Iterator[Fetch]:
     for item in unit.items:
         if told := item.error or broken:
             yield Fetch(item, partial(_fail, told))
-        elif item.uri in known:
+        elif is_known(item):
             yield Fetch(item, partial(_fail, "Unreadable: not read"))
         elif reader is None:
             yield Fetch(item, partial(_read_file, item, limits))
@@ -130,7 +135,7 @@ def _rows(unit: Unit, limits: Limits) -> Iterator[Fetch]:
                 start, seen = seen, seen + len(batch)
                 if seen <= first:
                     continue
-                for offset, row in enumerate(batch.slice(max(0, first - start)).to_pylist()):
+                for offset, row in enumerate(rows_of(batch.slice(max(0, first - start)))):
                     number = max(first, start) + offset
                     if number >= end:
                         return
@@ -138,7 +143,7 @@ def _rows(unit: Unit, limits: Limits) -> Iterator[Fetch]:
                     yield Fetch(item, partial(_row_bytes, row[image], item, limits))
                 number += 1
         told = f"Truncated: row group {group} of {unit.container} has fewer rows than it had"
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         told = f"Damaged: {unit.container} cannot be read: {error}"
     for missing in range(number, end):
         yield Fetch(_row_item(unit, where, {}, missing, "", ""), partial(_fail, told))
@@ -162,10 +167,9 @@ def _row_item(unit: Unit, where: Location, row: dict[str, Any], number: int, ide
 
 
 def _row_bytes(value: Any, item: Item, limits: Limits) -> bytes:
-    data = value.get("bytes") if isinstance(value, dict) else value
-    if data is None:
+    if value is None:
         raise BadItemError(f"Unreadable: {item.id} has no image: it is null")
-    return _bounded(bytes(data), item, limits)
+    return _bounded(bytes(value), item, limits)
 
 
 def _now(read: Callable[[], bytes]) -> Callable[[], bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -113,11 +114,37 @@ def _kind(column: pa.DataType) -> str:
 
 
 def parquet_rows(where: Location, shape: Shape) -> Iterator[dict[str, Any]]:
-    """``image``, ``id`` and ``category`` of each row of a list of paths."""
-    with pq.ParquetFile(where.path, filesystem=where.fs) as file:
-        for batch in file.iter_batches(batch_size=4096, columns=[name for name in shape.columns if name]):
-            for row in batch.to_pylist():
-                yield _named(row, shape.columns)
+    """``image``, ``id`` and ``category`` of each row of a list of paths.
+
+    Raises:
+        StorageError: It cannot be read, or not to its end.
+    """
+    try:
+        with pq.ParquetFile(where.path, filesystem=where.fs) as file:
+            for batch in file.iter_batches(batch_size=4096, columns=[name for name in shape.columns if name]):
+                for row in rows_of(batch):
+                    yield _named(row, shape.columns)
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"cannot read {where}: {error}") from error
+
+
+def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a table as plain values; text that is no UTF-8 does not end them, and of images the bytes count."""
+    return [
+        dict(zip(batch.schema.names, values, strict=True)) for values in zip(*map(_values, batch.columns), strict=True)
+    ]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pc.struct_field(column, "bytes")
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        raw = column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
+        return [None if text is None else text.decode("utf-8", "backslashreplace") for text in raw.to_pylist()]
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def csv_rows(where: Location, columns: Columns) -> Iterator[dict[str, Any]]:
@@ -127,7 +154,7 @@ def csv_rows(where: Location, columns: Columns) -> Iterator[dict[str, Any]]:
         DatasetError: It has no such column.
         StorageError: It cannot be read.
     """
-    delimiter = "\t" if where.path.endswith(".tsv") else ","
+    delimiter = "\t" if where.path.lower().endswith(".tsv") else ","
     try:
         with where.fs.open_input_file(where.path) as raw:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
@@ -161,11 +188,12 @@ def item_of(row: dict[str, Any], table: Location, number: int) -> Item:
         return Item(ident, path, category)
     if not isinstance(table.fs, pafs.LocalFileSystem) and not path.startswith("/"):
         return Item(ident, str(Location(table.fs, table.path.rpartition("/")[0], _folder(table.uri)) / path), category)
-    where = Location.of(Path(table.path).parent / path)
+    where = None
     try:
+        where = Location.of(Path(table.path).parent / path)
         size, modified = version_of(where)
     except StorageError as error:
-        return Item(ident, str(where), category, error=f"Unreadable: {path}: {error}")
+        return Item(ident, str(where or path), category, error=f"Unreadable: {path}: {error}")
     return Item(ident, str(where), category, size, modified)
 
 

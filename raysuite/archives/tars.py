@@ -23,7 +23,10 @@ from raysuite.archives.units import BadItemError, Item
 from raysuite.storage import Location
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError)
+BROKEN = (
+    tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError, OverflowError,
+    RecursionError,
+)  # fmt: skip
 """What a damaged archive makes the libraries raise."""
 
 
@@ -33,7 +36,7 @@ class TooMuchError(OSError):
 
 def is_compressed(path: str) -> bool:
     """Whether the archive can be read from its beginning only."""
-    return not path.endswith(".tar")
+    return not path.lower().endswith(".tar")
 
 
 class Forward(io.RawIOBase):
@@ -87,6 +90,7 @@ class _Guarded:
 
 
 def _unpacked(file: Any, path: str) -> Any:
+    path = path.lower()
     if path.endswith((".gz", ".tgz")):
         return gzip.GzipFile(fileobj=file)
     if path.endswith(".bz2"):
@@ -120,6 +124,9 @@ def members(where: Location, name: str, size: int, limits: Limits) -> Iterator[I
                 while (member := tar.next()) is not None:
                     # It would keep them all.
                     tar.members.clear()  # type: ignore[attr-defined]
+                    if member.size < 0:
+                        # It would be found again and again.
+                        raise tarfile.ReadError(f"{member.name!r} has a size of {member.size}")
                     if member.isdir():
                         continue
                     count += 1
@@ -129,6 +136,10 @@ def members(where: Location, name: str, size: int, limits: Limits) -> Iterator[I
                 # A damaged header is taken for the end: only zeros, or nothing, are one.
                 if source.last.strip(b"\0"):
                     raise tarfile.ReadError("a header is damaged")
+                # A header that was wiped out looks like the end too. And the checksum of what is packed comes last.
+                while rest := source.read(min(CHUNK, limits.header_bytes)):
+                    if rest.strip(b"\0"):
+                        raise tarfile.ReadError("something follows its end, which may be more members")
     except TooMuchError as error:
         yield Item(name, str(where), error=f"Bomb: {name} is given up after {count} members: {error}")
     except BROKEN as error:

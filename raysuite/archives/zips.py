@@ -21,8 +21,10 @@ from raysuite.storage import Location
 
 SUFFIXES = (".zip",)
 _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-_CENTRAL, _LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+_CENTRAL, _LOCAL, _SIGNATURE = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x05"
 _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+_ENTRIES = 0xFFFF
+"""The most members that an end record without 64 bits can count."""
 _BUFFER = 1 << 18
 
 
@@ -40,24 +42,29 @@ def members(where: Location, name: str, size: int, limits: Limits) -> Iterator[I
     count, total = 0, 0
     try:
         with where.fs.open_input_file(where.path) as file:
-            entries, start, shift = _directory(file, size)
+            entries, length, start, shift = _directory(file, size)
             if entries > limits.members:
                 raise TooMuchError(f"it has {entries} members, {limits.members} are allowed")
-            for label, at, flags, kind in _entries(file, entries, start, shift):
+            for label, at, flags, kind in _entries(file, length, start, shift):
                 count += 1
+                if count > limits.members:
+                    raise TooMuchError(f"it has more than {limits.members} members")
                 total += at[2]
                 if total > limits.unpacked(size):
                     raise TooMuchError(f"it unpacks to more than {limits.unpacked(size)} bytes")
                 if not label.endswith("/"):
                     yield _item(where, name, label, at, flags, kind, limits)
+            # Writers that know no 64-bit records count on from 0 after 65,535.
+            if count % (_ENTRIES + 1) != entries % (_ENTRIES + 1):
+                raise ValueError(f"its directory has {count} members, its end record counts {entries}")
     except TooMuchError as error:
         yield Item(name, str(where), error=f"Bomb: {name} is given up after {count} members: {error}")
-    except (OSError, ValueError, struct.error, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, struct.error, pa.ArrowException) as error:
         yield Item(name, str(where), error=f"Damaged: {name} cannot be read after {count} members: {error}")
 
 
-def _directory(file: Any, size: int) -> tuple[int, int, int]:
-    """Number of entries, where the central directory begins, and by how much all offsets are off."""
+def _directory(file: Any, size: int) -> tuple[int, int, int, int]:
+    """Number of entries, bytes of the central directory, where it begins, and by how much all offsets are off."""
     tail_size = min(size, 22 + 65535)
     tail = bytes(file.read_at(tail_size, size - tail_size))
     at = tail.rfind(_END)
@@ -65,7 +72,7 @@ def _directory(file: Any, size: int) -> tuple[int, int, int]:
         raise ValueError("it has no end record: it is cut off, or no zip archive")
     entries, length, start = struct.unpack("<10xHII2x", tail[at : at + 22])
     end = size - tail_size + at
-    if entries == 0xFFFF or 0xFFFFFFFF in (length, start):
+    if entries == _ENTRIES or 0xFFFFFFFF in (length, start):
         locator = bytes(file.read_at(20, end - 20)) if end >= 20 else b""
         if locator[:4] == _LOCATOR64:
             end = struct.unpack("<8xQ4x", locator)[0]
@@ -77,12 +84,13 @@ def _directory(file: Any, size: int) -> tuple[int, int, int]:
     shift = end - length - start
     if shift < 0 or start + shift > size:
         raise ValueError("its end record is damaged")
-    return entries, start + shift, shift
+    return entries, length, start + shift, shift
 
 
-def _entries(file: Any, entries: int, start: int, shift: int) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
-    """Name, `Item.at`, flags and Unix mode of each entry."""
+def _entries(file: Any, length: int, start: int, shift: int) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
+    """Name, `Item.at`, flags and Unix mode of each entry: all that stand there, whatever the end record counts."""
     buffer, used, at = b"", 0, start
+    end = start + length
 
     def take(count: int) -> bytes:
         nonlocal buffer, used, at
@@ -95,8 +103,10 @@ def _entries(file: Any, entries: int, start: int, shift: int) -> Iterator[tuple[
         used += count
         return buffer[used - count : used]
 
-    for _ in range(entries):
+    while at - (len(buffer) - used) < end:
         head = take(46)
+        if head[:4] == _SIGNATURE:
+            return
         if head[:4] != _CENTRAL:
             raise ValueError("its directory is damaged")
         flags, method, crc, packed, size, n_name, n_extra, n_comment, mode, offset = struct.unpack(
