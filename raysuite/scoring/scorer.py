@@ -36,6 +36,8 @@ from raysuite.storage import Location
 
 T = TypeVar("T")
 U = TypeVar("U")
+Known = tuple[str, str, str | None]
+"""What a row is known by: id, URI and detector."""
 
 LONGEST_ERROR = 1000
 LONGEST_MAP = 1024
@@ -141,22 +143,23 @@ def score_unit(unit: Unit, task: Task, device: str, *, retry_failed: bool = Fals
         return {
             "rows": there.rows, "failed": there.failed, "reused": there.rows, "changed": 0, "seconds": 0.0, "found": [],
         }  # fmt: skip
-    known: dict[str, dict[str, Any]] = {}
+    known: dict[Known, dict[str, Any]] = {}
     changed = 0
     if there is not None:
-        known, changed = _unchanged(unit, place)
+        known, changed = _unchanged(unit, place, task.routes)
         changed = 0 if there.digest == unit.digest else changed
     rows = score_items(unit, task, device, known)
     part = write_part(out, unit, rows, SCALES.get(task.maps))
+    reused = sum(known.get(_of_row(row)) is row for row in rows)
     seconds = time.perf_counter() - start
     return {
-        "rows": part.rows, "failed": part.failed, "reused": len(known), "changed": changed, "seconds": seconds,
-        "found": counted(row for row in rows if row["uri"] not in known),
+        "rows": part.rows, "failed": part.failed, "reused": reused, "changed": changed, "seconds": seconds,
+        "found": counted(row for row in rows if known.get(_of_row(row)) is not row),
     }  # fmt: skip
 
 
 def score_items(
-    unit: Unit, task: Task, device: str, known: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    unit: Unit, task: Task, device: str, known: Mapping[Known, dict[str, Any]] = MappingProxyType({})
 ) -> list[dict[str, Any]]:
     """The rows of a unit's items, in order; nothing is written.
 
@@ -164,7 +167,7 @@ def score_items(
         unit: What to score.
         task: How.
         device: Where the net computes.
-        known: Rows that are taken over, by their URIs.
+        known: Rows that are taken over.
 
     Raises:
         DetectorError: A detector cannot be loaded.
@@ -173,10 +176,10 @@ def score_items(
     waiting: dict[str, list[_Ready]] = {}
 
     def prepare(fetch: Fetch) -> _Ready:
-        old = known.get(fetch.item.uri)
+        old = known.get(_of_item(fetch.item, task.routes)) if known else None
         return _Ready(old) if old is not None else _prepared(fetch, task, device)
 
-    with opened(unit, task.limits, frozenset(known)) as fetches:
+    with opened(unit, task.limits, lambda item: bool(known) and _of_item(item, task.routes) in known) as fetches:
         threads = task.threads if task.overlap is None else min(task.threads, THREADS_FOR_LARGE)
         for ready in _mapped(prepare, fetches, threads):
             rows.append(ready.row)
@@ -203,24 +206,41 @@ def failed_rows(unit: Unit, error: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _unchanged(unit: Unit, place: Location) -> tuple[dict[str, dict[str, Any]], int]:
-    """Rows of a unit's older part that still hold, by URI, and how many items have changed since."""
+def _unchanged(unit: Unit, place: Location, routes: Routes) -> tuple[dict[Known, dict[str, Any]], int]:
+    """Rows of a unit's older part that still hold, and how many items have changed since."""
     try:
-        old = {row["uri"]: row for row in place.read_table().to_pylist()}
+        old = {_of_row(row): row for row in place.read_table().to_pylist()}
     except StorageError:
         return {}, 0
-    kept, changed = {}, 0
+    # A file of a list may have another id or detector than it had, and be there more than once.
+    seen = {uri for _, uri, _ in old}
+    kept: dict[Known, dict[str, Any]] = {}
+    changed = 0
     for item in unit.items:
-        row = old.get(item.uri)
+        key = _of_item(item, routes)
+        row = old.get(key)
         if row is None:
+            changed += unit.kind == "files" and key[1] in seen
             continue
         # A file is known by its size and time of change, a member by those of its archive: here they differ.
         same = unit.kind == "files" and item.modified is not None and (row["size"], row["modified"]) == _stamp(item)
         if same and row["error"] is None:
-            kept[item.uri] = row
+            kept[key] = row
         elif not same and unit.kind == "files":
             changed += 1
     return kept, changed if unit.kind == "files" else unit.count
+
+
+def _of_row(row: Mapping[str, Any]) -> Known:
+    return row["id"], row["uri"], row["model"]
+
+
+def _of_item(item: Item, routes: Routes) -> Known:
+    try:
+        model = routes.of(item)
+    except BadItemError:
+        model = None
+    return _utf8(item.id), _utf8(item.uri), model
 
 
 def _stamp(item: Item) -> tuple[int | None, str | None]:

@@ -128,6 +128,37 @@ def test_changed_files_alone_are_scored_again_in_their_place(run: Path, tmp_path
     assert str(paths[5]) not in after
 
 
+def test_rows_of_a_list_that_was_corrected_are_scored_anew(run: Path, tmp_path: Path) -> None:
+    first, second = write_pictures(tmp_path / "in", 2)
+    table = tmp_path / "list.csv"
+    how = task(run, tmp_path / "out", "weave", "flange")
+    table.write_text(f"id,path,category\nA,{first},weave\nB,{second},weave\n")
+    scan(table, how)
+    before = {row["id"]: row for row in rows_of(tmp_path / "out")}
+    table.write_text(f"id,path,category\nA,{first},flange\nB2,{second},weave\n")
+    (report,) = scan(table, how)
+    assert (report["rows"], report["reused"], report["changed"]) == (2, 0, 2)
+    after = {row["id"]: row for row in rows_of(tmp_path / "out")}
+    assert list(after) == ["A", "B2"]
+    assert (after["A"]["model"], after["B2"]["model"]) == ("flange", "weave")
+    assert after["A"]["score"] != before["A"]["score"]
+    assert after["B2"]["score"] == before["B"]["score"]
+
+
+def test_an_image_that_a_list_names_twice_keeps_both_rows(run: Path, tmp_path: Path) -> None:
+    (image,) = write_pictures(tmp_path / "in", 1)
+    table = tmp_path / "list.csv"
+    table.write_text(f"id,path,category\ntop,{image},weave\nside,{image},flange\ngone,missing.png,weave\n")
+    how = task(run, tmp_path / "out", "weave", "flange")
+    scan(table, how)
+    before = rows_of(tmp_path / "out")
+    (report,) = scan(table, how, retry_failed=True)
+    assert (report["rows"], report["failed"], report["reused"], report["changed"]) == (3, 1, 2, 0)
+    after = rows_of(tmp_path / "out")
+    assert [row["id"] for row in after] == ["top", "side", "gone"]
+    assert after[:2] == before[:2]
+
+
 def test_failures_are_tried_again_when_asked(run: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", 4)
     bad = tmp_path / "in" / "line-0" / "bad.png"
