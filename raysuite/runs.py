@@ -155,7 +155,8 @@ class Run:
         # Another driver may be making a run here at this moment: its name and its drafts are nothing foreign, and once
         # there is more, its config.yaml stands, which is therefore looked for last.
         foreign = root.is_file() or (
-            root.is_dir() and any(not name.startswith((OWNER_FILE, "config.yaml")) for name, _ in root.children())
+            root.is_dir()
+            and any(not name.lstrip(".").startswith((OWNER_FILE, "config.yaml")) for name, _ in root.children())
         )
         if foreign and not (root / "config.yaml").is_file():
             raise RunError(f"{where} is not empty and no run folder; take another --run folder")

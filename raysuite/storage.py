@@ -134,7 +134,8 @@ class Location:
             StorageError: The place may not be written.
         """
         parent, _, _ = self.path.rpartition("/")
-        target = f"{self.path}.{uuid.uuid4().hex[:8]}.tmp" if self.is_local else self.path
+        # A killed writer leaves its draft behind: whoever reads a folder as a table passes over names with a dot.
+        target = f"{parent}/.{self.name}.{uuid.uuid4().hex[:8]}.tmp" if self.is_local else self.path
         try:
             if self.is_local:
                 self.fs.create_dir(parent, recursive=True)

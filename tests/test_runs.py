@@ -92,7 +92,7 @@ def test_a_run_of_before_there_was_a_choice_keeps_its_error(where, tmp_path):
 
 
 def test_what_another_driver_writes_at_this_moment_is_nothing_foreign(tmp_path):
-    for name in ("owner.json", "owner.json.0123abcd.tmp", "config.yaml.0123abcd.tmp"):
+    for name in ("owner.json", "owner.json.0123abcd.tmp", "config.yaml.0123abcd.tmp", ".config.yaml.0123abcd.tmp"):
         (tmp_path / name).write_text("")
     assert Run.create(str(tmp_path), [Source("/data", "folders")], Config()).sources
 

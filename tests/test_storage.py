@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
 from raysuite.errors import StorageError
@@ -41,6 +42,24 @@ def test_a_write_that_fails_leaves_no_temporary_file(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*taken"):
         (Location.of(tmp_path) / "taken").write_bytes(b"data")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_a_killed_writer_leaves_is_no_part_of_a_folder_of_tables(tmp_path, monkeypatch):
+    place = Location.of(tmp_path / "parts" / "a.parquet")
+    place.write_table(pa.table({"x": [1, 2]}))
+
+    class Killed(BaseException):
+        """What no part of the writing catches."""
+
+    def die(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", die)
+        with pytest.raises(Killed):
+            place.write_table(pa.table({"x": [1, 2, 3]}))
+    assert len(list((tmp_path / "parts").iterdir())) == 2
+    assert ds.dataset(tmp_path / "parts").to_table().num_rows == 2
 
 
 def test_a_write_below_a_file_is_refused_by_name(tmp_path):

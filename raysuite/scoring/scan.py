@@ -58,7 +58,7 @@ def check_place(out: Location) -> None:
         RunError: It does.
     """
     foreign = out.is_file() or (
-        out.is_dir() and any(not name.startswith((OWNER_FILE, SCAN)) for name, _ in out.children())
+        out.is_dir() and any(not name.lstrip(".").startswith((OWNER_FILE, SCAN)) for name, _ in out.children())
     )
     if foreign and not (out / SCAN).is_file():
         raise RunError(f"{out} is not empty and no scored archive; take another --output folder")
