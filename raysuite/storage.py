@@ -142,6 +142,9 @@ class Location:
             with self.fs.open_output_stream(target) as stream:
                 stream.write(data)
             if target != self.path:
+                # Else the name may reach the disk before what it names, and a power cut leave an empty file.
+                with Path(target).open("rb") as draft:
+                    os.fsync(draft.fileno())
                 Path(target).replace(self.path)
         except OSError as error:
             if target != self.path:
