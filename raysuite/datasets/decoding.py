@@ -13,11 +13,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from raysuite.errors import DecodeError
 
@@ -30,6 +30,7 @@ MAX_PIXELS = 2**27
 # Named, so that a stranger's file never reaches the decoders of other formats, Ghostscript among them.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_WIDE = _SIXTEEN_BITS | {"I", "F"}
 
 
 class TruncatedError(DecodeError):
@@ -92,6 +93,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np
       tiles of one image different units. 16-bit colour is reduced by the decoder to its high byte, which differs by
       at most one level.
     * 32-bit integers are read as 16-bit values, and floats as 0..1; values beyond are refused, not clipped.
+    * A gray TIFF in which 0 is white is turned into one in which it is black; signed values below 0 are refused.
     * Transparency is laid on white. Palettes, CMYK and 1-bit images become what a viewer shows.
     * EXIF's orientation is applied. Of several frames or pages the first counts.
 
@@ -117,8 +119,9 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.
     """Decode a mask to True where there is a defect.
 
     Whatever is not black is a defect: some data sets write 255, VisA writes the number of the kind of defect (1, 2,
-    …), and a threshold in the middle would lose all of those. A JPEG smears values near an edge, so there the middle
-    (above 127) decides. Palettes are looked up, and transparency is laid on black.
+    …), and a threshold in the middle would lose all of those. A lossy file (JPEG, also within a TIFF, or lossy WebP)
+    smears values near an edge, so there the middle (above 127) decides. Palettes are looked up, and transparency is
+    laid on black.
 
     Returns:
         (H, W) bool.
@@ -129,12 +132,17 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.
 
     def decode(image: Image.Image) -> npt.NDArray[np.bool_]:
         image.load()
-        if image.has_transparency_data:
+        black = 127 if _is_lossy(image, data) else 0
+        if image.mode in _WIDE:
+            mask_HW = np.asarray(_wide(image) != 0)
+            if (clear_HW := _clear(image)) is not None:
+                mask_HW &= ~clear_HW
+        elif image.has_transparency_data:
             rgba_HW4 = np.asarray(image.convert("RGBA"))
-            mask_HW = (rgba_HW4[..., :3] > 0).any(axis=2) & (rgba_HW4[..., 3] > 0)
+            mask_HW = (rgba_HW4[..., :3] > black).any(axis=2) & (rgba_HW4[..., 3] > 0)
         else:
             values = np.asarray(image.convert("RGB") if image.mode in {"P", "CMYK", "YCbCr", "LAB"} else image)
-            defect = values > 127 if image.format in {"JPEG", "MPO"} else values != 0
+            defect = values > black
             mask_HW = np.asarray(defect.reshape(*defect.shape[:2], -1).any(axis=2))
         return np.ascontiguousarray(_turned(mask_HW, _orientation(image)))
 
@@ -167,21 +175,69 @@ def _opened(data: bytes, use: Callable[[Image.Image], T], max_pixels: int) -> T:
 
 
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.mode in _WIDE:
+        # Before transparency: Pillow's conversion cuts 16 bits off at 255 instead of dividing them.
+        gray_HW3 = _gray(_eight_bits(image))
+        if (clear_HW := _clear(image)) is not None:
+            gray_HW3[clear_HW] = 255
+        return gray_HW3
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
-    if image.mode in _SIXTEEN_BITS or image.mode == "I":
-        values_HW = np.asarray(image)
-        if values_HW.min() < 0 or values_HW.max() > 65535:
-            raise DecodeError("holds 32-bit integers beyond 0..65535: convert it to 16 bits first")
-        return _gray((values_HW.astype(np.uint32) + 128) // 257)
-    if image.mode == "F":
-        shares_HW = np.asarray(image)
-        if not (shares_HW.min() >= 0.0 and shares_HW.max() <= 1.0):  # also when one is not a number
-            raise DecodeError("holds floats beyond 0..1, or ones that are not numbers: scale it to 0..1 first")
-        return _gray(np.rint(shares_HW * 255.0))
+    signed = image.mode == "L" and _tag(image, TiffImagePlugin.SAMPLEFORMAT) in {2, (2,)}
+    if signed and np.asarray(image).max() > 127:  # Pillow takes the sign for the highest bit
+        raise DecodeError("holds signed integers below 0: convert it to unsigned ones first")
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _eight_bits(image: Image.Image) -> npt.NDArray[np.generic]:
+    values_HW = _wide(image)
+    if image.mode == "F":
+        if not (values_HW.min() >= 0.0 and values_HW.max() <= 1.0):  # also when one is not a number
+            raise DecodeError("holds floats beyond 0..1, or ones that are not numbers: scale it to 0..1 first")
+        return np.rint(values_HW * 255.0)
+    if values_HW.min() < 0 or values_HW.max() > 65535:
+        raise DecodeError("holds 32-bit integers beyond 0..65535: convert it to 16 bits first")
+    return (values_HW.astype(np.uint32) + 128) // 257
+
+
+def _wide(image: Image.Image) -> npt.NDArray[Any]:
+    """Gray of more than 8 bits, 0 for black. Pillow turns TIFFs in which 0 is white, but only up to 8 bits."""
+    values_HW = np.asarray(image)
+    if _tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) != 0:
+        return values_HW
+    return np.asarray((1.0 if image.mode == "F" else np.uint16(65535)) - values_HW)
+
+
+def _clear(image: Image.Image) -> npt.NDArray[np.bool_] | None:
+    """Where a PNG of 16-bit gray has the one value that its tRNS chunk calls transparent; None if it names none."""
+    value = image.info.get("transparency")
+    return np.asarray(np.asarray(image) == value) if isinstance(value, int) else None
+
+
+def _is_lossy(image: Image.Image, data: bytes) -> bool:
+    """Whether values may differ from those that were written."""
+    if image.format == "TIFF":
+        return image.info.get("compression") in {"jpeg", "tiff_jpeg"}
+    return image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and not _is_lossless_webp(data))
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether the first frame lies in a VP8L chunk. Container: RFC 9649, section 2."""
+    place = 12
+    while place + 8 <= len(data):
+        kind, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+        if kind in {b"VP8 ", b"VP8L"}:
+            return kind == b"VP8L"
+        # A frame of an animation holds chunks of its own behind 16 bytes; all others are passed over, padded to 2.
+        place += 8 + (16 if kind == b"ANMF" else size + size % 2)
+    return False
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """A tag of a TIFF; None if it has none, and of other formats."""
+    return image.tag_v2.get(number) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 def _gray(values_HW: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

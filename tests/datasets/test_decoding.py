@@ -92,6 +92,50 @@ def test_big_endian_sixteen_bit_gray_reads_the_same():
     assert decode_image(encoded(image, "TIFF"))[..., 0].tolist() == [[0, 1, 255]]
 
 
+def png_with_clear_value(values: list[int], clear: int) -> bytes:
+    """One row of 16-bit gray, and a tRNS chunk: Pillow writes none for 16 bits."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", len(values), 1, 16, 0, 0, 0, 0)
+    row = zlib.compress(b"\0" + struct.pack(f">{len(values)}H", *values))
+    chunks = ((b"IHDR", head), (b"tRNS", struct.pack(">H", clear)), (b"IDAT", row), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def test_sixteen_bit_gray_with_a_transparent_value_keeps_its_scale():
+    data = png_with_clear_value([0, 0x4000, 0x8000, 0xFFFF], 0x4001)
+    assert decode_image(data)[0, :, 0].tolist() == [0, 64, 128, 255]
+    assert decode_mask(data).tolist() == [[False, True, True, True]]
+    data = png_with_clear_value([0, 1, 0x4000, 0x4001], 0x4000)
+    assert decode_image(data)[0, :].tolist() == [[0] * 3, [0] * 3, [255] * 3, [64] * 3]
+    assert decode_mask(data).tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 64, 255]], dtype=np.uint8), [255, 191, 0]),
+        (np.array([[0, 64 * 257, 65535]], dtype=np.uint16), [255, 191, 0]),
+        (np.array([[0, 0.25, 1]], dtype=np.float32), [255, 191, 0]),
+    ],
+)
+def test_tiffs_in_which_zero_is_white_are_shown_as_a_viewer_shows_them(values, expected):
+    # Pillow inverts 8 bits itself when it writes this tag, and no others.
+    stored = 255 - values if values.dtype == np.uint8 else values
+    data = encoded(stored, "TIFF", tiffinfo={262: 0})
+    assert decode_image(data)[0, :, 0].tolist() == expected
+    assert decode_mask(data).tolist() == [[True, True, False]]
+
+
+def test_signed_bytes_below_zero_are_refused():
+    good = np.array([[0, 100, 127]], dtype=np.uint8)
+    assert decode_image(encoded(good, "TIFF", tiffinfo={339: 2}))[0, :, 0].tolist() == [0, 100, 127]
+    with pytest.raises(DecodeError, match="below 0"):
+        decode_image(encoded(np.array([[0, 251]], dtype=np.uint8), "TIFF", tiffinfo={339: 2}))
+
+
 def test_32_bit_integers_are_sixteen_bit_values_or_refused():
     assert decode_image(encoded(np.array([[0, 65535]], dtype=np.int32), "TIFF"))[0, :, 0].tolist() == [0, 255]
     for bad in (-1, 65536):
@@ -264,6 +308,30 @@ def test_a_jpeg_masks_ringing_is_no_defect():
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[20:40, 23:45] = 255
     assert (decode_mask(encoded(mask, "JPEG", quality=60)) == (mask > 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("fmt", "options"), [("JPEG", {"quality": 80}), ("WEBP", {"quality": 80}), ("TIFF", {"compression": "jpeg"})]
+)
+def test_what_a_lossy_mask_smears_is_no_defect(fmt, options):
+    y, x = np.mgrid[:256, :256]
+    disc = (y - 100) ** 2 + (x - 120) ** 2 < 900
+    mask = np.where(disc, 255, 0).astype(np.uint8)
+    for pixels in (mask, np.repeat(mask[..., None], 3, axis=2)):
+        assert (decode_mask(encoded(pixels, fmt, **options)) != disc).sum() <= 4
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00"])
+def test_small_values_of_a_lossless_webp_mask_are_defects(exif):
+    values = np.array([[0, 1, 2, 127, 128, 255]], dtype=np.uint8)
+    data = encoded(np.repeat(values[..., None], 3, axis=2), "WEBP", lossless=True, exif=exif)
+    assert decode_mask(data).tolist() == [[False] + [True] * 5]
+
+
+def test_a_mask_painted_on_transparency_in_lossy_webp_is_where_the_paint_is():
+    rgba = np.zeros((64, 64, 4), dtype=np.uint8)
+    rgba[20:40, 20:40] = 255
+    assert (decode_mask(encoded(rgba, "WEBP", quality=80)) == (rgba[..., 3] > 0)).all()
 
 
 def test_threads_leave_the_warning_filters_as_they_were():
