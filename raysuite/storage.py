@@ -7,7 +7,9 @@ rename; object stores make an object visible only when its upload is complete.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,17 +92,25 @@ class Location:
         except OSError as error:
             raise StorageError(f"cannot look at {self.uri}: {error}") from error
 
-    def children(self) -> list[tuple[str, bool]]:
-        """Names in this folder, sorted, each with whether it is a folder.
+    def children(self, *, lost: bool = False) -> list[tuple[str, bool]]:
+        r"""Names in this folder, sorted, each with whether it is a folder.
+
+        What is no UTF-8 in the name of a file on a local disk is written as ``\xff``: such a file is told of, but
+        cannot be opened by that name.
+
+        Args:
+            lost: Also links on a local disk that lead nowhere.
 
         Raises:
-            StorageError: The folder is missing or may not be read.
+            StorageError: The folder is missing or may not be read, or a folder in it has a name that is no UTF-8.
         """
         try:
+            if self.is_local:
+                return _local_children(self.path, lost=lost)
             infos = self.fs.get_file_info(pafs.FileSelector(self.path))
-        except OSError as error:
+            return sorted((info.base_name, info.type == pafs.FileType.Directory) for info in infos)
+        except (OSError, UnicodeDecodeError) as error:
             raise StorageError(f"cannot list {self.uri}: {error}") from error
-        return sorted((info.base_name, info.type == pafs.FileType.Directory) for info in infos)
 
     def walk(self) -> Iterator[str]:
         """Paths of all files below this folder, relative to it, sorted.
@@ -124,6 +134,22 @@ class Location:
         try:
             with self.fs.open_input_stream(self.path) as stream:
                 return bytes(stream.read())
+        except OSError as error:
+            raise StorageError(f"cannot read {self.uri}: {error}") from error
+
+    def read_at_most(self, most: int) -> bytes:
+        """The beginning of the file, or all of it if it has no more bytes; of a stranger's file, which may be anything.
+
+        On a local disk only regular files are read: a pipe would be waited on for ever, and a device may never end.
+
+        Raises:
+            StorageError: The file is missing, may not be read, or is no regular file.
+        """
+        try:
+            if self.is_local:
+                return _read_regular(self.path, most)
+            with self.fs.open_input_stream(self.path) as stream:
+                return bytes(stream.read(most))
         except OSError as error:
             raise StorageError(f"cannot read {self.uri}: {error}") from error
 
@@ -183,3 +209,49 @@ class Location:
         """Remove this folder and all below it, if it is there."""
         if self.is_dir():
             self.fs.delete_dir(self.path)
+
+
+def _local_children(path: str, *, lost: bool) -> list[tuple[str, bool]]:
+    names = []
+    with os.scandir(path) as scan:
+        for entry in scan:
+            if not lost and entry.is_symlink() and not Path(entry.path).exists():
+                continue
+            name = readable(entry.name)
+            is_dir = _is_folder(entry)
+            if is_dir and name != entry.name:
+                raise OSError(f"the name of the folder {name} in it is not UTF-8: rename it")
+            names.append((name, is_dir))
+    names.sort()
+    for (name, _), (other, _) in itertools.pairwise(names):
+        if name == other:
+            raise OSError(f"two names in it both read {name}, one of which is not UTF-8: rename that one")
+    return names
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself, for one: that is no reason to give up the folder around it.
+        return False
+
+
+def readable(name: str) -> str:
+    r"""A file's name as text for people and tables: what is no UTF-8 in it is written as ``\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _read_regular(path: str, most: int) -> bytes:
+    # Without waiting: what was a file when its folder was listed may be a pipe by now.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is no regular file")
+        parts = []
+        # One byte more than it has shows its end; it may be growing.
+        while most > 0 and (part := file.read(min(most, max(status.st_size + 1, 1 << 16)))):
+            parts.append(part)
+            most -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

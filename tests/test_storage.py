@@ -135,6 +135,31 @@ def test_walk_is_sorted_and_relative(tmp_path):
     assert list(Location.of(tmp_path).walk()) == [".hidden", "a/y", "a/z/deep", "b/10", "b/2", "c", "ä"]
 
 
+def test_a_name_that_is_not_utf8_is_told_as_text(tmp_path):
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    (tmp_path / "ä").mkdir()
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    assert Location.of(tmp_path).children() == [(r"\xff.png", False), ("ä", True)]
+    assert Location.of(tmp_path).children(lost=True) == [(r"\xff.png", False), ("lost", False), ("ä", True)]
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfe")).mkdir()
+    with pytest.raises(StorageError, match=r"cannot list .*folder \\xfe in it is not UTF-8"):
+        Location.of(tmp_path).children()
+
+
+def test_no_more_is_read_than_is_asked_for_and_only_of_a_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"0123456789" * 20_000)
+    file = Location.of(tmp_path) / "a"
+    assert file.read_at_most(15) == b"012345678901234"
+    assert file.read_at_most(200_000) == file.read_at_most(10**9) == file.read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(StorageError, match=f"cannot read {place}: "):
+            Location.of(place).read_at_most(10)
+
+
 def test_what_is_missing_is_named(tmp_path):
     missing = Location.of(tmp_path) / "missing"
     for act in (missing.children, missing.read_bytes, missing.read_table, lambda: list(missing.walk())):

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
@@ -282,13 +283,39 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
         find_entries(Location(pafs.PyFileSystem(Closed()), "data", "closed://data"))
 
 
-def test_a_name_that_is_not_utf8_is_an_error_and_no_crash(tmp_path):
-    plant(tmp_path, MVTEC)
+def named_in_bytes(path):
     try:
-        (tmp_path / os.fsdecode(b"bottle/train/good/\xff.png")).write_bytes(b"")
+        Path(os.fsdecode(path)).parent.mkdir(parents=True, exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(b"")
     except OSError:
         pytest.skip("this file system takes only UTF-8 names")
-    with pytest.raises(DatasetError, match="cannot list"):
+
+
+def test_a_file_whose_name_is_not_utf8_is_listed_and_the_others_are_too(tmp_path):
+    plant(tmp_path, MVTEC)
+    before = found(tmp_path)
+    named_in_bytes(os.fsencode(tmp_path) + b"/bottle/train/good/\xff.png")
+    named_in_bytes(os.fsencode(tmp_path) + b"/bottle/\xff.txt")
+    after = found(tmp_path)
+    assert {e.id for e in after.entries} - {e.id for e in before.entries} == {r"bottle/train/good/\xff.png"}
+    assert len(after.entries) == len(before.entries) + 1
+
+
+def test_a_link_that_leads_nowhere_is_listed(tmp_path):
+    plant(tmp_path, MVTEC)
+    (tmp_path / "bottle/train/good/lost.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "bottle/train/good/round.png").symlink_to(tmp_path / "bottle/train/good/round.png")
+    ids = {e.id for e in found(tmp_path).entries}
+    assert {"bottle/train/good/lost.png", "bottle/train/good/round.png"} <= ids
+
+
+@pytest.mark.parametrize("name", [b"bottle/test/\xff/0.png", b"bottle/train/good/\xff.png"])
+def test_names_that_would_hide_images_are_refused(tmp_path, name):
+    # A folder that cannot be opened by its text, and a file whose text is the name of another one.
+    plant(tmp_path, MVTEC)
+    plant(tmp_path, [r"bottle/train/good/\xff.png"])
+    named_in_bytes(os.fsencode(tmp_path) + b"/" + name)
+    with pytest.raises(DatasetError, match=r"cannot list .*not UTF-8: rename"):
         found(tmp_path)
 
 

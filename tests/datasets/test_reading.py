@@ -1,10 +1,15 @@
 import hashlib
+import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pytest
 from PIL import Image
 
+from raysuite.archives.limits import Limits
+from raysuite.datasets import reading
 from raysuite.datasets.entries import Entry
 from raysuite.datasets.layouts import find_entries
 from raysuite.datasets.reading import read_sample
@@ -81,6 +86,45 @@ def test_a_bad_file_is_a_row_that_says_what_and_where(tmp_path, files, error):
 def test_a_folder_in_an_images_place_is_unreadable(tmp_path):
     (tmp_path / "a.png").mkdir()
     assert read(tmp_path, {})["error"].startswith("Unreadable: a.png")
+
+
+def test_what_is_no_regular_file_is_unreadable_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zeros.png").symlink_to("/dev/zero")
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere")
+    plant(tmp_path, {"a.png": GOOD})
+    root = Location.of(tmp_path)
+    for name in ("pipe.png", "zeros.png"):
+        row = read_sample(root, Entry(name, "cap", "train", 0, "good", name, None))
+        assert row["error"].startswith(f"Unreadable: {name} cannot be read: ")
+        assert row["error"].endswith("is no regular file")
+        row = read_sample(root, Entry("a.png", "cap", "test", 1, "dent", "a.png", name))
+        assert row["error"].startswith(f"MaskUnreadable: {name} cannot be read: ")
+    row = read_sample(root, Entry("lost.png", "cap", "train", 0, "good", "lost.png", None))
+    assert row["error"].startswith("Unreadable: lost.png cannot be read: ")
+
+
+def test_a_name_that_is_not_utf8_is_a_row_that_says_so(tmp_path):
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(GOOD)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    listing = find_entries(Location.of(tmp_path))
+    (row,) = [read_sample(listing.root, entry) for entry in listing.entries]
+    assert row["error"] == r"Unreadable: the name of \xff.png is not UTF-8: rename it"
+    pa.Table.from_pylist([row], schema=SAMPLE_SCHEMA)
+
+
+@pytest.mark.parametrize("where", ["file", "mounted"])
+def test_no_more_of_a_file_is_read_than_of_an_archives_member(tmp_path, monkeypatch, where):
+    assert Limits().item_bytes == reading.MOST_BYTES
+    monkeypatch.setattr(reading, "MOST_BYTES", len(GOOD))
+    plant(tmp_path, {"a.png": GOOD, "b.png": GOOD + b"x"})
+    root = Location.of(tmp_path)
+    if where == "mounted":
+        root = Location(pafs.SubTreeFileSystem(str(tmp_path.parent), root.fs), tmp_path.name, "mounted://here")
+    errors = [read_sample(root, Entry(n, "c", "train", 0, "good", n, None))["error"] for n in ("a.png", "b.png")]
+    assert errors == [None, f"TooLarge: b.png has more than the {len(GOOD)} bytes that are allowed"]
 
 
 @pytest.mark.data

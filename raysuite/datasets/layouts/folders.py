@@ -33,12 +33,14 @@ def at(root: Location, path: str) -> Location:
 def listed(folder: Location) -> list[tuple[str, bool]]:
     """Names in a folder, sorted, each with whether it is a folder; hidden ones left out.
 
+    Files that cannot be read are among them, such as links that lead nowhere: they become rows with an error.
+
     Raises:
         DatasetError: The folder is missing or may not be read.
     """
     try:
-        return [(name, is_dir) for name, is_dir in folder.children() if not name.startswith(".")]
-    except (StorageError, UnicodeDecodeError) as error:
+        return [(name, is_dir) for name, is_dir in folder.children(lost=True) if not name.startswith(".")]
+    except StorageError as error:
         raise DatasetError(f"cannot list {folder}: {error.__cause__ or error}") from error
 
 
