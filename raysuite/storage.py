@@ -42,11 +42,19 @@ class Location:
         """Resolve a local path or a URI such as ``s3://bucket/folder``.
 
         Raises:
-            StorageError: The URI names no filesystem that pyarrow knows.
+            StorageError: The URI names no filesystem that pyarrow knows, or the path cannot be one: it is no UTF-8,
+                has a NUL in it, begins with the ``~`` of a user whom nobody knows, or is a link to itself.
         """
         text = os.fspath(where)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise StorageError(f"cannot open {text!r}: the name is not UTF-8; rename it") from error
         if "://" not in text:
-            path = str(Path(text).expanduser().resolve())
+            try:
+                path = str(Path(text).expanduser().resolve())
+            except (OSError, RuntimeError, ValueError) as error:
+                raise StorageError(f"cannot open {text!r}: {error}") from error
             return cls(pafs.LocalFileSystem(), path.rstrip("/") or "/", path)
         try:
             fs, path = pafs.FileSystem.from_uri(text)
@@ -218,7 +226,7 @@ def _local_children(path: str, *, lost: bool) -> list[tuple[str, bool]]:
             if not lost and entry.is_symlink() and not Path(entry.path).exists():
                 continue
             name = readable(entry.name)
-            is_dir = _is_folder(entry)
+            is_dir = is_folder(entry)
             if is_dir and name != entry.name:
                 raise OSError(f"the name of the folder {name} in it is not UTF-8: rename it")
             names.append((name, is_dir))
@@ -229,7 +237,8 @@ def _local_children(path: str, *, lost: bool) -> list[tuple[str, bool]]:
     return names
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder on a local disk, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:

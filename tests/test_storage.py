@@ -110,6 +110,20 @@ def test_an_unknown_scheme_is_refused_by_name(where):
     assert where in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "where", ["~nobody-of-this-name/x", "a\0b", "a/\udcff.png", "\ud800", "s3://bucket/\udcff", "file:///a\0b"]
+)
+def test_a_path_that_cannot_be_one_is_one_sentence(where):
+    with pytest.raises(StorageError, match="cannot open"):
+        Location.of(where)
+
+
+def test_a_link_to_itself_is_one_sentence(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(StorageError, match="round"):
+        Location.of(tmp_path / "round" / "below").is_file()
+
+
 def test_a_memory_filesystem_works_as_a_disk_does():
     place = Location.of("mock:///folder")
     place.fs.create_dir("folder")
