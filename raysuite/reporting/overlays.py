@@ -28,6 +28,9 @@ FOLDER = "overlays"
 LONGEST_SIDE = 1024
 STRENGTH = 0.65
 TILES = 8
+NAME_BYTES = 120
+"""Of the part of a file's name that tells model and image: with the rank before it and the suffix of a draft behind it
+even file systems that encrypt names, and allow 143 bytes, take it."""
 
 
 def draw_overlays(
@@ -54,10 +57,15 @@ def draw_overlays(
         except (BadItemError, DecodeError, StorageError):
             continue
         map_HW = _map_of(detector_of(models[found["model"]].uri, "cpu"), image_HW3, overlap)
-        name = re.sub(r"[^\w.-]+", "_", f"{found['model']}-{found['id'].rpartition('/')[2]}")[-80:]
-        (out / FOLDER / f"{rank:04d}-{name}.jpg").write_bytes(_picture(image_HW3, map_HW))
+        (out / FOLDER / f"{rank:04d}-{_name(found)}.jpg").write_bytes(_picture(image_HW3, map_HW))
         drawn += 1
     return drawn
+
+
+def _name(found: Mapping[str, Any]) -> str:
+    name = re.sub(r"[^\w.-]+", "_", f"{found['model']}-{found['id'].rpartition('/')[2]}")[-80:]
+    # File systems count bytes, of which a letter may have four; one that is cut in two is left out.
+    return name.encode()[-NAME_BYTES:].decode(errors="ignore")
 
 
 def _bytes_of(part: Location, row: int) -> bytes:
