@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from raysuite.errors import StorageError
-from raysuite.storage import Location
+from raysuite.errors import DatasetError, StorageError
+from raysuite.storage import Location, is_folder, readable
 
 SORTED = 100_000
 """Folders of fewer entries are passed through in order; larger ones as the filesystem gives them, to hold none in
@@ -63,27 +63,19 @@ def _local(top: str, below: str, above: frozenset[tuple[int, int]]) -> Iterator[
             for some in (first, visible):
                 for entry in some:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         folders.append(path)
                     else:
                         yield _file(path, entry)
     except OSError as error:
-        yield Found(f"{_text(below)}/", error=f"Unreadable: the folder cannot be listed: {error.strerror or error}")
+        yield Found(f"{readable(below)}/", error=f"Unreadable: the folder cannot be listed: {error.strerror or error}")
         return
     for path in sorted(folders):
         yield from _local(top, path, above | {here})
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link that leads to itself, for one: that is no reason to give up the folder.
-        return False
-
-
 def _file(path: str, entry: os.DirEntry[str]) -> Found:
-    if (name := _text(path)) != path:
+    if (name := readable(path)) != path:
         return Found(name, error=f"Unreadable: the name of {name} is not UTF-8: rename it")
     try:
         stat = entry.stat()
@@ -92,10 +84,6 @@ def _file(path: str, entry: os.DirEntry[str]) -> Found:
     if not entry.is_file():
         return Found(path, error=f"Unreadable: {path} is no regular file")
     return Found(path, stat.st_size, str(stat.st_mtime_ns))
-
-
-def _text(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _remote(root: Location, below: str) -> Iterator[Found]:
@@ -151,7 +139,11 @@ def split_pattern(text: str) -> tuple[str, str] | None:
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
-    """A pattern of the shell as a regular expression: ``*`` stays within a folder, ``**`` is any number of them."""
+    """A pattern of the shell as a regular expression: ``*`` stays within a folder, ``**`` is any number of them.
+
+    Raises:
+        DatasetError: What stands between ``[`` and ``]`` is no set of characters.
+    """
     out = ""
     parts = pattern.split("/")
     for k, part in enumerate(parts):
@@ -164,4 +156,10 @@ def matcher(pattern: str) -> re.Pattern[str]:
             lambda m: "[^/]*" if m[0] == r"\*" else "[^/]" if m[0] == r"\?" else f"[{'^' if m[1] else ''}{m[2]}]",
             re.escape(part).replace(r"\-", "-") if "[" in part else re.escape(part),
         ) + ("" if last else "/")
-    return re.compile(out)
+    try:
+        return re.compile(out)
+    except re.error as error:
+        raise DatasetError(
+            f"the pattern {pattern!r} cannot be read: {error.msg}; write a set as [abc] or [a-z], and a bracket that "
+            "stands for itself as [[]"
+        ) from error

@@ -55,26 +55,32 @@ class Listing:
         Raises:
             DatasetError: An input is missing, given twice, within another one, or of no known kind.
         """
-        places = []
+        places: list[_Given] = []
         for text in self.inputs:
             where = Location.of(text)
-            if (pattern := split_pattern(text)) and not (where.is_file() or where.is_dir()):
-                if not Location.of(pattern[0]).is_dir():
+            is_file = where.is_file()
+            if (pattern := split_pattern(text)) and not (is_file or where.is_dir()):
+                matcher(pattern[1])
+                if not (top := Location.of(pattern[0])).is_dir():
                     raise DatasetError(f"there is no folder {pattern[0]} for the pattern {text}")
+                places.append(_Given(text, top, False, pattern[1]))
                 continue
-            if where.is_file():
+            if is_file:
                 if not _is_known(where.path):
                     raise DatasetError(f"{text} is no image, archive, Parquet or CSV file by its suffix")
             elif not where.is_dir():
                 raise DatasetError(f"there is nothing at {text}")
-            places.append((text, where))
-        for k, (text, where) in enumerate(places):
-            for other, there in places[:k]:
-                if where.uri == there.uri:
-                    raise DatasetError(f"{text} is given twice: its images would have two rows each")
-                for inner, outer in ((where, there), (there, where)):
-                    if inner.uri.startswith(f"{outer.uri.rstrip('/')}/"):
-                        raise DatasetError(f"{text} and {other} lie in one another: images would have two rows each")
+            places.append(_Given(text, where, is_file))
+        for k, one in enumerate(places):
+            for other in places[:k]:
+                if one.where.fs != other.where.fs:
+                    continue
+                if (one.where.path, one.pattern) == (other.where.path, other.pattern):
+                    raise DatasetError(f"{one.text} is given twice: its images would have two rows each")
+                if one.holds(other) or other.holds(one):
+                    raise DatasetError(
+                        f"{one.text} and {other.text} lie in one another: images would have two rows each"
+                    )
 
     def units(self) -> Iterator[Unit]:
         """All units of all inputs, in order."""
@@ -225,6 +231,28 @@ def is_local(unit: Unit) -> bool:
     """Whether its bytes lie on this machine's filesystem."""
     where = unit.container or next((item.uri for item in unit.items), "")
     return "://" not in where or isinstance(Location.of(where).fs, pafs.LocalFileSystem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An input that is there: of a pattern the folder it begins at, and what follows."""
+
+    text: str
+    where: Location
+    is_file: bool
+    pattern: str = ""
+
+    def holds(self, other: _Given) -> bool:
+        """Whether what the other one lists would be listed here too, as far as names tell.
+
+        Whether two patterns have images in common, or a pattern some below a folder, only a listing would show.
+        """
+        top = f"{self.where.path.rstrip('/')}/"
+        if not f"{other.where.path.rstrip('/')}/".startswith(top):
+            return False
+        if not self.pattern:
+            return True
+        return other.is_file and matcher(self.pattern).fullmatch(other.where.path[len(top) :]) is not None
 
 
 def _files(source: str, items: list[Item]) -> Unit:

@@ -20,6 +20,11 @@ class Routes:
     models: tuple[str, ...]
     patterns: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse patterns that cannot be read: DatasetError."""
+        for pattern, _ in self.patterns:
+            matcher(pattern)
+
     def of(self, item: Item) -> str:
         """The name of the item's detector.
 

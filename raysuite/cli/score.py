@@ -9,6 +9,7 @@ import click
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import address_option
+from raysuite.errors import DatasetError
 from raysuite.forecast import in_words
 
 FINISHED_WITH_FAILURES = 3
@@ -26,6 +27,12 @@ class Route(click.ParamType[tuple[str, str]]):
         pattern, mark, name = str(value).rpartition("=")
         if not mark or not pattern or not name:
             self.fail(f"{value!r} is no route; write PATTERN=NAME, such as 'line-3/**=bottle'", param, ctx)
+        from raysuite.archives.folders import matcher  # noqa: PLC0415 -- only for those who give routes
+
+        try:
+            matcher(pattern)
+        except DatasetError as error:
+            self.fail(str(error), param, ctx)
         return pattern, name
 
 
@@ -38,7 +45,7 @@ class BatchSize(click.ParamType[int | None]):
         """Parse the word; None is ``auto``."""
         if value is None or value == "auto":
             return None
-        if not str(value).isdigit() or not 1 <= int(value) <= 4096:
+        if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
             self.fail(f"{value!r} is no batch size; write auto, or a number from 1 to 4096", param, ctx)
         return int(value)
 

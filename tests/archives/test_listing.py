@@ -23,7 +23,7 @@ from raysuite.archives.tables import Columns
 from raysuite.archives.units import BadItemError, Item, Unit
 from raysuite.errors import DatasetError
 from raysuite.storage import Location
-from tests.scoring.archive import write_pictures
+from tests.scoring.archive import encoded, picture, write_pictures
 
 
 def read(listing: Listing) -> list[tuple[str, bytes | str]]:
@@ -128,6 +128,19 @@ def test_a_pattern_fits_as_in_a_shell(photos: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("pattern", ["[z-a].png", "a[].png", "[]a].png", "b/[9-0]/**"])
+def test_a_pattern_that_cannot_be_read_is_one_sentence(photos: Path, pattern: str) -> None:
+    with pytest.raises(DatasetError, match=r"pattern .* cannot be read: .*\[a-z\]"):
+        Listing([f"{photos}/{pattern}"]).check()
+    with pytest.raises(DatasetError, match=r"pattern .* cannot be read"):
+        Routes(("nut",), (("**", "nut"), (pattern, "nut")))
+
+
+def test_a_bracket_stands_for_itself_in_brackets(tmp_path: Path) -> None:
+    (tmp_path / "a[1.png").write_bytes(encoded(picture(0)))
+    assert [name for name, _ in read(Listing([f"{tmp_path}/a[[]?.png"]))] == ["a[1.png"]
+
+
 def test_a_file_more_changes_few_units(tmp_path: Path) -> None:
     write_pictures(tmp_path, 300)
     before = {unit.digest for unit in Listing([str(tmp_path)], unit_size=16).units()}
@@ -189,6 +202,18 @@ def test_inputs_that_would_be_listed_twice_are_refused(photos: Path) -> None:
     for pair in ([photos, photos], [photos, photos / "line-0"], [photos / "line-0", photos]):
         with pytest.raises(DatasetError, match=r"twice|in one another"):
             Listing([str(one) for one in pair]).check()
+    for pair in (
+        ["*/*.png", "*/*.png"],
+        ["", "*/*.png"],
+        ["line-0/*.png", ""],
+        ["line-0", "line-0/*.png"],
+        ["*/*.png", "line-0/00000.png"],
+    ):
+        with pytest.raises(DatasetError, match=r"two rows each"):
+            Listing([str(photos / one) for one in pair]).check()
+    with pytest.raises(DatasetError, match="given twice"):
+        Listing([f"file://{photos}", str(photos)]).check()
+    Listing([str(photos / one) for one in ("line-0/*.png", "line-1", "line-0/*.jpg", "*.png")]).check()
     with pytest.raises(DatasetError, match="nothing at"):
         Listing([str(photos / "nowhere")]).check()
     with pytest.raises(DatasetError, match="by its suffix"):

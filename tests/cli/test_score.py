@@ -49,7 +49,16 @@ def test_what_cannot_be_is_told_in_one_sentence(
     assert not (tmp_path / "out" / "parts").exists()
 
 
-@pytest.mark.parametrize("words", [["--route", "screw"], ["--batch-size", "many"], ["--maps", "jpeg"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--route", "screw"],
+        ["--batch-size", "many"],
+        ["--batch-size", "²"],
+        ["--route", "[z-a]*=weave"],
+        ["--maps", "jpeg"],
+    ],
+)
 def test_wrong_words_are_usage_errors(home: Path, words: list[str], tmp_path: Path) -> None:
     result = call(home / "in", "--model", home / "run", "--output", tmp_path / "out", *words)
     assert result.exit_code == 2
