@@ -106,6 +106,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np
 
     Raises:
         DecodeError: The bytes are no such image, end too early, or hold more than ``max_pixels``.
+        MemoryError: The pixels do not fit.
     """
 
     def decode(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -127,7 +128,7 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.
         (H, W) bool.
 
     Raises:
-        DecodeError: As for `decode_image`.
+        DecodeError, MemoryError: As for `decode_image`.
     """
 
     def decode(image: Image.Image) -> npt.NDArray[np.bool_]:
@@ -150,7 +151,10 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.
 
 
 def _opened(data: bytes, use: Callable[[Image.Image], T], max_pixels: int) -> T:
-    """Open the bytes, give the image to ``use``, and turn every failure into a DecodeError."""
+    """Open the bytes, give the image to ``use``, and turn every failure of the file's into a DecodeError.
+
+    That memory runs out is no failure of the file's: another machine, or this one later, may decode it.
+    """
     if not data:
         raise TruncatedError("is empty (0 bytes)")
     try:
@@ -161,7 +165,7 @@ def _opened(data: bytes, use: Callable[[Image.Image], T], max_pixels: int) -> T:
                     f"has {width} × {height} pixels, more than the {max_pixels} allowed: cut it into tiles"
                 )
             return use(image)
-    except DecodeError:
+    except (DecodeError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise DecodeError(f"claims more pixels than the {max_pixels} allowed: cut it into tiles") from error

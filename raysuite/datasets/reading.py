@@ -91,3 +91,5 @@ def _decoded(decode: Any, data: bytes, path: str, prefix: str) -> Any:
         raise _BadFileError(f"{prefix}Truncated: {path} {error}") from error
     except DecodeError as error:
         raise _BadFileError(f"{prefix}Undecodable: {path} {error}") from error
+    except MemoryError as error:
+        raise _BadFileError(f"{prefix}TooLarge: {path} does not fit into memory") from error

@@ -47,15 +47,16 @@ def draw_overlays(
         overlap: Of the tiles that large images were cut into; None if they were resized.
 
     Returns:
-        How many were drawn; an image that is gone or has changed into none since is left out.
+        How many were drawn; an image that is gone, has changed into none since, or does not fit into memory is left
+        out.
     """
     (out / FOLDER).delete_dir()
     drawn = 0
     for rank, found in enumerate(worst, 1):
         try:
             image_HW3 = decode_image(_bytes_of(Location.of(found["part"]), found["row"]))
-        except (BadItemError, DecodeError, StorageError):
-            continue
+        except (BadItemError, DecodeError, StorageError, MemoryError):
+            continue  # for a picture a scan that is done must not fail
         map_HW = _map_of(detector_of(models[found["model"]].uri, "cpu"), image_HW3, overlap)
         (out / FOLDER / f"{rank:04d}-{_name(found)}.jpg").write_bytes(_picture(image_HW3, map_HW))
         drawn += 1

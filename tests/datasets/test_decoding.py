@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from raysuite.datasets import decoding
 from raysuite.datasets.decoding import TruncatedError, decode_image, decode_mask, image_header, image_size
 from raysuite.errors import DecodeError
 
@@ -242,6 +243,16 @@ def test_a_small_file_that_claims_to_be_huge_is_refused_without_a_warning(width,
     forged[29:33] = struct.pack(">I", zlib.crc32(forged[12:29]))
     with pytest.raises(DecodeError, match="cut it into tiles"):
         decode_image(bytes(forged))
+
+
+@pytest.mark.parametrize("decode", [decode_image, decode_mask])
+def test_memory_that_runs_out_is_not_blamed_on_the_file(monkeypatch, decode):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "_turned", full)
+    with pytest.raises(MemoryError):
+        decode(encoded(picture()))
 
 
 @given(st.binary(max_size=300))

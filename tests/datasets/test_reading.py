@@ -104,6 +104,19 @@ def test_what_is_no_regular_file_is_unreadable_and_never_waited_for(tmp_path):
     assert row["error"].startswith("Unreadable: lost.png cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("decode", "error"), [("decode_image", "TooLarge: a.png"), ("decode_mask", "MaskTooLarge: m.png")]
+)
+def test_what_does_not_fit_into_memory_is_a_row_that_says_so(tmp_path, monkeypatch, decode, error):
+    def full(_):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, decode, full)
+    row = read(tmp_path, {"a.png": GOOD, "m.png": MASK})
+    assert row["error"] == f"{error} does not fit into memory"
+    assert row["image"] == GOOD
+
+
 def test_a_name_that_is_not_utf8_is_a_row_that_says_so(tmp_path):
     try:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(GOOD)
