@@ -28,7 +28,7 @@ PICTURES = IMAGE_SUFFIXES | {"gif", "jfif", "jpe", "heic", "heif", "avif", "jp2"
 """Suffixes of what is an image to a person: those that cannot be decoded are rows with an error, not left out."""
 
 PACKED_FACTOR = 8
-"""What can only be read from its beginning on is cut into units so many times larger."""
+"""Compressed tars and row groups, which are read from their beginning on, are cut into units so many times larger."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Listing:
     Attributes:
         inputs: Folders, patterns, archives, tables; paths or URIs.
         columns: Of tables.
-        unit_size: Most items of a unit.
+        unit_size: Most items of a unit; `PACKED_FACTOR` times as many in compressed tars and Parquet with images.
         limits: Of archives.
         skipped: Counts what was passed over as no image, by suffix; grows while the units are listed.
     """

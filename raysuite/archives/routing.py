@@ -14,7 +14,8 @@ class Routes:
 
     Attributes:
         models: Names of the detectors, which are those of their categories.
-        patterns: ``(pattern, name)``: the first pattern that fits the item's id, or a part of it, decides.
+        patterns: ``(pattern, name)``: the first pattern that fits the item's id, or what follows a slash in it,
+            decides.
     """
 
     models: tuple[str, ...]
@@ -28,8 +29,8 @@ class Routes:
     def of(self, item: Item) -> str:
         """The name of the item's detector.
 
-        In this order: the first pattern that fits; the category that a table says; the only detector; the innermost
-        folder that is called like a detector, or ``category=`` and its name.
+        In this order: the first pattern that fits; the category that a table says; the only detector, if there are no
+        patterns; the innermost folder that is called like a detector, or ``category=`` and its name.
 
         Raises:
             BadItemError: There is none for it.
