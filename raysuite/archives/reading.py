@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raysuite.archives.folders import version_of
@@ -93,28 +90,10 @@ def _members(
 def _read_file(item: Item, limits: Limits) -> bytes:
     """The whole file, but no more than is allowed: it may have grown since it was listed, or grow now."""
     try:
-        where = Location.of(item.uri)
-        if isinstance(where.fs, pafs.LocalFileSystem):
-            data = _read_local(where.path, limits.item_bytes + 1)
-        else:
-            with where.fs.open_input_stream(where.path) as stream:
-                data = bytes(stream.read(limits.item_bytes + 1))
-    except (OSError, StorageError, pa.ArrowException, ValueError) as error:
-        raise BadItemError(f"Unreadable: {item.id} cannot be read: {error}") from error
+        data = Location.of(item.uri).read_at_most(limits.item_bytes + 1)
+    except (StorageError, pa.ArrowException, ValueError) as error:
+        raise BadItemError(f"Unreadable: {item.id} cannot be read: {error.__cause__ or error}") from error
     return _bounded(data, item, limits)
-
-
-def _read_local(path: str, most: int) -> bytes:
-    """At most so many bytes of a regular file: one that was listed may have become a pipe, on which opening waits."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError("it is no regular file any more")
-        parts = []
-        while most > 0 and (part := file.read(most)):
-            parts.append(part)
-            most -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _bounded(data: bytes, item: Item, limits: Limits) -> bytes:

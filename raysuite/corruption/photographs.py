@@ -14,6 +14,7 @@ from PIL import Image
 from raysuite.config import Config
 from raysuite.datasets.decoding import decode_image
 from raysuite.datasets.layouts.folders import IMAGE_SUFFIXES, suffix
+from raysuite.datasets.reading import MOST_BYTES
 from raysuite.errors import ConfigError, DecodeError, StorageError
 from raysuite.storage import Location
 
@@ -76,7 +77,7 @@ def _read(folder: str) -> Iterator[npt.NDArray[np.uint8]]:
     count = 0
     for name in names:
         try:
-            pixels_HW3 = decode_image((root / name).read_bytes())
+            pixels_HW3 = decode_image((root / name).read_at_most(MOST_BYTES))
         except (StorageError, DecodeError):
             continue
         count += 1

@@ -21,6 +21,7 @@ from raysuite.config.shapes import Shapes
 from raysuite.corruption.corruptor import Corruptor
 from raysuite.datasets.decoding import decode_image, image_size
 from raysuite.datasets.entries import Entry, Listing
+from raysuite.datasets.reading import MOST_BYTES
 from raysuite.detection.preprocessing import choose_size, to_input
 from raysuite.errors import DatasetError, DecodeError, StorageError
 
@@ -53,7 +54,7 @@ def load_crops(listing: Listing, category: str, config: Config, *, count: int, s
     pixels = []
     for index in torch.randperm(len(entries), generator=generator).tolist():
         try:
-            pixels.append(decode_image((listing.root / entries[index].image).read_bytes()))
+            pixels.append(decode_image((listing.root / entries[index].image).read_at_most(MOST_BYTES)))
         except (DecodeError, StorageError):
             continue
         if len(pixels) == count:
@@ -74,7 +75,7 @@ def load_crops(listing: Listing, category: str, config: Config, *, count: int, s
 def _sizes(listing: Listing, entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
     for entry in entries:
         with contextlib.suppress(DecodeError, StorageError):
-            yield image_size((listing.root / entry.image).read_bytes())
+            yield image_size((listing.root / entry.image).read_at_most(MOST_BYTES))
 
 
 def contact_sheet(config: CorruptionConfig, images_NCHW: Tensor, *, seed: int) -> bytes:

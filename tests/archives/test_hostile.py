@@ -304,3 +304,10 @@ def test_a_damaged_list_keeps_what_is_whole_and_says_so(tmp_path: Path) -> None:
     found = kinds(Listing([str(tmp_path / "a.parquet")]))
     assert found["a.parquet"] == "Damaged"
     assert len(found) > 5_000
+
+
+def test_a_list_of_what_can_be_no_file_has_a_row_for_each(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(IMAGE)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "a.csv").write_text("path\nx.png\nloop/x.png\na\0b.png\n")
+    assert list(kinds(Listing([str(tmp_path / "a.csv")])).values()) == ["ok", "Unreadable", "Unreadable"]
