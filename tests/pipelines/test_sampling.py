@@ -111,6 +111,23 @@ def test_a_number_and_the_seed_decide_what_a_random_trial_draws_however_often_it
     assert rest == [whole[1], *whole[3:]]
 
 
+@pytest.mark.parametrize("search", ["random", "grid"])
+def test_trials_that_were_killed_before_they_had_a_row_are_done_by_the_next_command(search: str) -> None:
+    whole = listed(Supply(CONDITIONAL, [{"corruption.noise": "none"}], [], 8, 0), search, 9)
+    done = [Known(number, whole[number]["values"], {"score": 0.5}, True) for number in (1, 4)]
+    rest = listed(Supply(CONDITIONAL, [{"corruption.noise": "none"}], done, 8, 0), search, 9)
+    assert rest == [one for one in whole if one["number"] not in {1, 4}]
+
+
+def test_tpe_too_does_the_given_and_the_drawn_trials_that_were_killed_before_they_had_a_row() -> None:
+    first = [{"corruption.noise": noise, "model.dilations": (1, 2)} for noise in ("none", "preserved", "none")]
+    done = [Known(number, first[1], {"score": 0.5}, True) for number in (1, 4)]
+    searcher = tpe(Supply(CONDITIONAL, first, done, 8, 0), ("score",))
+    asked = [(searcher.suggest(f"t{index}") or {})["trial"] for index in range(6)]
+    assert [one["number"] for one in asked] == [0, 2, 3, 5, 6, 7]
+    assert [one["values"] for one in asked[:2]] == [first[0], first[2]]
+
+
 def test_a_grid_is_all_combinations_and_one_that_is_too_large_is_refused() -> None:
     points = listed(Supply(CONDITIONAL, [], [], 8, 0), "grid", 8)
     assert len(points) == 2 * (3 + 1)

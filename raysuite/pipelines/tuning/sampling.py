@@ -76,14 +76,13 @@ class Supply:
         return [one for one in self.known if not one.is_over]
 
     @property
-    def next_number(self) -> int:
-        """The number of the next new one."""
-        return max((one.number for one in self.known), default=-1) + 1
+    def new(self) -> list[int]:
+        """Numbers of those that are still to begin.
 
-    @property
-    def new(self) -> int:
-        """How many are still to begin."""
-        return max(0, self.trials - len(self.known))
+        A search may have been killed when a later one had its row, and an earlier one did not yet: that is among them.
+        """
+        begun = {one.number for one in self.known}
+        return [number for number in range(self.trials) if number not in begun]
 
 
 def grid(space: Space, first: Sequence[Values], most: int) -> list[Values]:
@@ -114,7 +113,7 @@ def listed(supply: Supply, search: str, most: int) -> list[dict[str, Any]]:
     """
     going_on = [{"number": one.number, "values": dict(one.values)} for one in supply.unfinished]
     points = grid(supply.space, supply.first, most) if search == "grid" else supply.first
-    count = len(points) if search == "grid" else supply.next_number + supply.new
+    new = [number for number in supply.new if search != "grid" or number < len(points)]
 
     def values(number: int) -> Values:
         drawn = supply.space.draw(random.Random(f"{supply.seed} {number}"))
@@ -122,9 +121,7 @@ def listed(supply: Supply, search: str, most: int) -> list[dict[str, Any]]:
             return drawn
         return supply.space.active({**drawn, **points[number]})
 
-    return [
-        *going_on, *({"number": number, "values": values(number)} for number in range(supply.next_number, count))
-    ]  # fmt: skip
+    return [*going_on, *({"number": number, "values": values(number)} for number in new)]
 
 
 def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
@@ -140,7 +137,7 @@ def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
             # With the same seed a search that goes on would draw again what it drew at its start.
-            seed=(supply.seed + APART * supply.next_number) % 2**32,
+            seed=(supply.seed + APART * len(supply.known)) % 2**32,
             multivariate=True,
             group=True,
             constant_liar=True,
@@ -160,11 +157,11 @@ def tpe(supply: Supply, metrics: Sequence[str]) -> OptunaSearch:
             study.add_trial(_past(one, supply.space, distributions, metrics))
     for one in supply.unfinished:
         study.enqueue_trial(_sampled(supply.space, one.values), {"number": one.number})
-    for number in range(supply.next_number, len(supply.first)):
+    for number in (one for one in supply.new if one < len(supply.first)):
         study.enqueue_trial(_sampled(supply.space, supply.first[number]), {"number": number})
     several = len(metrics) > 1
     return _Telling(
-        _Drawing(supply.space, max(supply.next_number, len(supply.first))),
+        _Drawing(supply.space, [number for number in supply.new if number >= len(supply.first)]),
         metric=list(metrics) if several else metrics[0],
         mode=modes if several else modes[0],
         sampler=sampler,
@@ -185,8 +182,8 @@ class _Telling(OptunaSearch):
 class _Drawing:
     """Asks Optuna for the values of a trial, in the space's order, those that are active alone."""
 
-    def __init__(self, space: Space, number: int) -> None:
-        self.space, self.number = space, number
+    def __init__(self, space: Space, numbers: Sequence[int]) -> None:
+        self.space, self.numbers = space, list(numbers)
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -202,7 +199,7 @@ class _Drawing:
                 values[one.key] = trial.suggest_float(one.key, domain.low, domain.high, log=domain.log)
         number = trial.user_attrs.get("number")
         if number is None:
-            number, self.number = self.number, self.number + 1
+            number = self.numbers.pop(0)
         return {"trial": {"number": number, "values": values}}
 
 

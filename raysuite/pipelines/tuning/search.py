@@ -96,7 +96,7 @@ def search(
     exported = SearchExported(brief.categories, brief.objective, manner.trials, rows_of, over)
     watch = _Watch(folder, brief, manner, on_event, len(over), exported)
     points = listed(supply, manner.search, manner.trials) if manner.search != "tpe" else []
-    count = len(points) if manner.search != "tpe" else len(supply.unfinished) + supply.new
+    count = len(points) if manner.search != "tpe" else len(supply.unfinished) + len(supply.new)
     if count == 0 or (budget is not None and budget <= 0):
         return
     scheduler = asha(brief.rungs, records) if manner.early_stopping else FIFOScheduler()  # type: ignore[no-untyped-call]
