@@ -57,7 +57,8 @@ class SearchResults:
     def outcome(self, group: Group) -> Mapping[str, Any] | None:
         """What the summary says of some trials."""
         outcomes = self.summary["outcomes"] if self.summary is not None else []
-        return next((one for one in outcomes if tuple(one["categories"]) == group.categories), None)
+        # Older versions wrote them in the order of the data sets.
+        return next((one for one in outcomes if sorted(one["categories"]) == sorted(group.categories)), None)
 
     def default(self, group: Group) -> Trial | None:
         """The trial of the start itself."""

@@ -158,6 +158,28 @@ def test_a_search_that_goes_on_spends_no_other_search_s_time(
     assert folder.spent() == 65
 
 
+def test_what_a_search_has_spent_counts_in_whatever_order_its_categories_are_named(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    folder = folder_in(tmp_path / "search", small_benchmark)
+    file = folder.run.root / "spent.json"
+    file.write_text('{"seconds": 70.0, "searches": {"weave/flange": 50.0, "flange/weave": 20.0}}')
+    assert folder.spent(["weave", "flange"]) == folder.spent(["flange", "weave"]) == 70
+    folder.set_spent(["weave", "flange"], 90.0)
+    assert folder.spent(["flange", "weave"]) == folder.spent() == 90
+
+
+def test_a_plan_is_the_same_in_whatever_order_the_data_sets_are_named(
+    small_benchmark: Path, config: Config, tmp_path: Path
+) -> None:
+    for name, category in (("one", "weave"), ("two", "flange")):
+        shutil.copytree(small_benchmark / category, tmp_path / name / category)
+    request = request_of(small_benchmark, tmp_path / "search", config, categories=())
+    data = (str(tmp_path / "one"), str(tmp_path / "two"))
+    plans = [job.plan(replace(request, data=order)) for order in (data, data[::-1])]
+    assert [plan.groups for plan in plans] == [(("flange", "weave"),)] * 2
+
+
 def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_own(
     local_ray: None, small_benchmark: Path, config: Config, tmp_path: Path, finished: tuple[Request, dict[str, Any]]
 ) -> None:

@@ -11,6 +11,7 @@ from raysuite.reporting import search_cost
 from raysuite.reporting.search import markdown, text
 from raysuite.reporting.search_cost import held_figure
 from raysuite.reporting.search_page import MOST_ROWS, render_search_report, write_search_report
+from raysuite.reporting.search_results import load_search
 from raysuite.storage import Location
 from raysuite.tuning.standing import Trial, standing
 from raysuite.tuning.trials import read_trials, rows_of
@@ -175,6 +176,15 @@ def test_on_one_category_the_verdict_says_all(search, page):
     for told in (page.visible, markdown(summary), text(summary)):
         assert "in each category" not in told
         assert "not in the verdict" not in told
+
+
+def test_a_shared_search_s_outcome_is_found_in_whatever_order_its_categories_were_written(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"), ("weave", "knit"))
+    summary = json.loads((root / "summary.json").read_text())
+    summary["outcomes"][0]["categories"] = ["weave", "knit"]
+    (root / "summary.json").write_text(json.dumps(summary))
+    found = load_search(root)
+    assert found.outcome(found.standing.groups[0]) == summary["outcomes"][0]
 
 
 def test_a_summary_of_an_older_version_still_has_a_page(tmp_path):

@@ -116,11 +116,11 @@ class SearchFolder:
     def spent(self, categories: Sequence[str] | None = None) -> float:
         """Seconds that all commands have spent: on all searches, or on that of some categories."""
         of = self._spent()
-        return sum(of.values()) if categories is None else of.get(_name(categories), 0.0)
+        return sum(of.values()) if categories is None else of.get(_name("/".join(categories)), 0.0)
 
     def set_spent(self, categories: Sequence[str], seconds: float) -> None:
         """Note what the search on some categories has spent."""
-        of = {**self._spent(), _name(categories): seconds}
+        of = {**self._spent(), _name("/".join(categories)): seconds}
         card = {"seconds": sum(of.values()), "searches": of}
         (self.run.root / "spent.json").write_text(json.dumps(card, ensure_ascii=False) + "\n")
 
@@ -129,8 +129,12 @@ class SearchFolder:
         if not file.is_file():
             return {}
         card = json.loads(file.read_text())
-        return dict(card.get("searches", {"": card["seconds"]}))
+        of: dict[str, float] = {}
+        for name, seconds in card.get("searches", {"": card["seconds"]}).items():
+            of[_name(name)] = of.get(_name(name), 0.0) + seconds
+        return of
 
 
-def _name(categories: Sequence[str]) -> str:
-    return "/".join(categories)
+def _name(categories: str) -> str:
+    """Of a search in ``spent.json``: older versions wrote its categories in the order of the data sets."""
+    return "/".join(sorted(categories.split("/")))

@@ -209,7 +209,8 @@ def plan_of(
         ClusterError: The cluster could never hold so many trials at once.
     """
     space = space_of(request)
-    categories = tuple(category for listing in listings for category in listing.categories)
+    # Data sets may be named in any order.
+    categories = tuple(sorted(category for listing in listings for category in listing.categories))
     first = _first(request, space) if noted is None else noted
     trials = request.most_trials
     if request.search == "grid":
