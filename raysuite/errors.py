@@ -21,6 +21,10 @@ class StorageError(RaysuiteError):
     """A path or URI cannot be read, listed or written."""
 
 
+class TextError(StorageError, ValueError):
+    """A file is no UTF-8 text; a ``ValueError`` too, as is what else is wrong with the content of a damaged file."""
+
+
 class DatasetError(RaysuiteError):
     """A data set as a whole cannot be used: not found, no known layout, a category without good images."""
 

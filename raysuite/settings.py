@@ -14,7 +14,8 @@ import yaml
 
 from raysuite.config import Config, ModelConfig, TrainingConfig
 from raysuite.config.root import NEED_A_BOTTLENECK
-from raysuite.errors import ConfigError
+from raysuite.errors import ConfigError, TextError
+from raysuite.storage import Location
 
 T = TypeVar("T")
 ONLY_ERROR = {"error": "squared"}
@@ -106,6 +107,19 @@ def section_from_mapping(kind: type[T], mapping: Mapping[str, Any], name: str) -
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{name} must be a mapping of settings, not {mapping!r}")
     return _merge(kind(), mapping, f"{name}.")
+
+
+def text_of(where: str) -> str:
+    """The text of a file that a person wrote: settings, a space, a job.
+
+    Raises:
+        ConfigError: It is no UTF-8 text.
+        StorageError: It is missing, or may not be read.
+    """
+    try:
+        return Location.of(where).read_text()
+    except TextError as error:
+        raise ConfigError(f"{error}; save it as UTF-8") from error
 
 
 def is_oracle(text: str) -> bool:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from raysuite.errors import StorageError
+from raysuite.errors import StorageError, TextError
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +187,16 @@ class Location:
             raise StorageError(f"cannot write {self.uri}: {error}") from error
 
     def read_text(self) -> str:
-        """The whole file as UTF-8 text."""
-        return self.read_bytes().decode("utf-8")
+        """The whole file as UTF-8 text.
+
+        Raises:
+            StorageError: The file is missing or may not be read; a `TextError` if it is no such text.
+        """
+        data = self.read_bytes()
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise TextError(f"{self.uri} is not UTF-8 text (byte {error.start})") from error
 
     def write_text(self, text: str) -> None:
         """Write UTF-8 text atomically."""

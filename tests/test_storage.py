@@ -37,6 +37,13 @@ def test_text_is_utf_8(tmp_path):
     assert (Location.of(tmp_path) / "a.txt").read_text() == "Größe 文\n"
 
 
+def test_what_is_no_text_is_named_and_may_be_taken_for_any_other_damage(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("Größe".encode("latin-1"))
+    for kind in (StorageError, ValueError):
+        with pytest.raises(kind, match=r"latin\.txt is not UTF-8 text"):
+            (Location.of(tmp_path) / "latin.txt").read_text()
+
+
 def test_a_write_that_fails_leaves_no_temporary_file(tmp_path):
     (tmp_path / "taken" / "inner").mkdir(parents=True)
     with pytest.raises(StorageError, match=r"cannot write .*taken"):

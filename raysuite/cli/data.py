@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import (
+    LAST_SEED,
     address_option,
     build_config,
     category_option,
@@ -106,7 +107,9 @@ def shard(
 
 @data.command()
 @click.argument("output")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other images.")
+@click.option(
+    "--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True, help="Another seed, other images."
+)
 @click.option("--image-size", type=int, default=128, show_default=True, help="Pixels a side.")
 @click.option("--train", type=click.IntRange(2), default=60, show_default=True, help="Good training images a category.")
 @click.option("--good", type=click.IntRange(0), default=20, show_default=True, help="Good test images a category.")
@@ -136,7 +139,9 @@ def synth(
 @click.argument("category")
 @click.option("--out", required=True, metavar="SHEET.png", help="The PNG to write, local or a URI.")
 @click.option("--count", type=click.IntRange(1, 64), default=6, show_default=True, help="Good images, one a column.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other spots.")
+@click.option(
+    "--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True, help="Another seed, other spots."
+)
 @layout_option
 @settings_options
 def preview_corruption(data: str, category: str, out: str, count: int, seed: int, layout: str, **given: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from raysuite.cli.display import Display
-from raysuite.cli.options import json_option
+from raysuite.cli.options import LAST_SEED, json_option
 from raysuite.cli.runs import show_results
 from raysuite.storage import Location
 
@@ -16,7 +16,9 @@ IMAGE_SIZE = 128
 
 @click.command()
 @click.option("--folder", default="demo", show_default=True, metavar="FOLDER", help="Where its images and run go.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the images and of the training.")
+@click.option(
+    "--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True, help="Of the images and of the training."
+)
 @json_option
 @click.pass_obj
 def demo(obj: dict[str, Any], folder: str, seed: int, as_json: bool) -> None:

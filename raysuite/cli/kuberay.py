@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from raysuite.storage import Location
+from raysuite.settings import text_of
 from raysuite.submission import kubectl
 from raysuite.submission.kuberay import CLUSTERS, cluster_manifest, ray_job, read_cluster, to_yaml
 from raysuite.submission.spec import JobSpec
@@ -69,7 +69,7 @@ def send(spec: JobSpec, where: Target, *, dry_run: bool, as_json: bool) -> None:
         ClusterError: Kubernetes cannot be reached.
     """
     source = str(cluster_manifest(where.cluster)) if where.cluster in CLUSTERS else where.cluster
-    cluster = read_cluster(Location.of(source).read_text(), source)
+    cluster = read_cluster(text_of(source), source)
     job = ray_job(
         spec, where.name, cluster, image=where.image, namespace=where.namespace, queue=where.queue
     )  # fmt: skip

@@ -10,13 +10,15 @@ import click
 
 from raysuite.config import OBJECTIVES, Config
 from raysuite.corruption.photographs import check_textures
-from raysuite.settings import PRESETS, from_yaml, preset, with_words
-from raysuite.storage import Location
+from raysuite.settings import PRESETS, from_yaml, preset, text_of, with_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 3650 * _UNITS["d"]
+LAST_SEED = 2**31 - 1
+"""Seeds stand in tables as 64 bits, and some generators take 32."""
+
 LAYOUT_NAMES = ("auto", "mvtec", "visa", "btad", "folder")
 
 
@@ -38,6 +40,8 @@ class Seeds(click.ParamType[tuple[int, ...]]):
             last = int(match[2] or first)
             if last < first or last - first >= 1000:
                 self.fail(f"{part!r} is no range of seeds, such as 0-2", param, ctx)
+            if last > LAST_SEED:
+                self.fail(f"{part!r} is no range of seeds up to {LAST_SEED}", param, ctx)
             seeds += range(first, last + 1)
         return tuple(dict.fromkeys(seeds))
 
@@ -118,7 +122,7 @@ def build_config(
     name: str | None, file: str | None, image_size: int | None, steps: int | None, words: tuple[str, ...]
 ) -> Config:
     """The settings that the options of `settings_options` ask for, the more particular ones winning."""
-    config = from_yaml(Location.of(file).read_text(), file) if file else preset(name or "small")
+    config = from_yaml(text_of(file), file) if file else preset(name or "small")
     if file and name:
         raise click.UsageError("give --preset or --config, not both: a config names its own preset")
     shorthand = []

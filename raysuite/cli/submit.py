@@ -19,6 +19,7 @@ from raysuite.cli.options import Duration, jobs_address_option
 from raysuite.cli.runs import FINISHED_WITH_FAILURES
 from raysuite.errors import ConfigError
 from raysuite.forecast import in_words
+from raysuite.settings import text_of
 from raysuite.storage import Location
 from raysuite.submission.places import seen_by_all
 from raysuite.submission.spec import JobSpec
@@ -97,7 +98,7 @@ def submit(
 def _spec(words: tuple[str, ...], given: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
     first, allow = words[0], options["allow_command"]
     if first.endswith((".yaml", ".yml")):
-        text = Location.of(first).read_text()
+        text = text_of(first)
         spec = spec_from_yaml(text, first, given=given, more=words[1:], allow_command=allow)
     elif given:
         raise ConfigError("--set before -- is for the parameters of a spec; settings of the command stand behind --")

@@ -9,6 +9,7 @@ import click
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import (
+    LAST_SEED,
     Duration,
     address_option,
     build_config,
@@ -74,7 +75,7 @@ from raysuite.settings import with_words
 @click.option(
     "--trial-timeout", type=Duration(), metavar="TIME", help="A trial that takes longer to its next score has failed."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the search.")
+@click.option("--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True, help="Of the search.")
 @click.option("--warm-start", multiple=True, metavar="FOLDER", help="Try the best trials of an earlier search first.")
 @click.option(
     "--final-seeds",

@@ -156,6 +156,26 @@ def test_what_is_no_run_folder_is_named(tmp_path: Path, command: str) -> None:
     assert_one_sentence(call(command, tmp_path), 1, str(tmp_path), "no run folder")
 
 
+@pytest.mark.parametrize("option", ["--config", "--space"])
+def test_files_of_settings_that_are_no_utf_8_are_named(small_benchmark: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "latin.yaml").write_bytes("# Größe\nmodel.width: [8, 16]\n".encode("latin-1"))
+    result = call("tune", small_benchmark, "--run", tmp_path / "run", option, tmp_path / "latin.yaml", "--dry-run")
+    assert_one_sentence(result, 2, "latin.yaml", "is not UTF-8 text")
+
+
+def test_a_job_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_bytes("name: Größe\n".encode("latin-1"))
+    assert_one_sentence(call("submit", tmp_path / "job.yaml", "--dry-run"), 2, "job.yaml", "is not UTF-8 text")
+
+
+@pytest.mark.parametrize("seeds", ["2147483648", "99999999999999999999", "2147483640-2147483700"])
+def test_seeds_are_bounded(small_benchmark: Path, tmp_path: Path, seeds: str) -> None:
+    result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--seeds", seeds)
+    assert result.exit_code == 2
+    assert "2147483647" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("seeds", ["a", "3-1", "1,,2", ""])
 def test_seeds_that_are_no_list_are_usage_errors(small_benchmark: Path, tmp_path: Path, seeds: str) -> None:
     result = call("benchmark", small_benchmark, "--run", tmp_path / "run", "--seeds", seeds)

@@ -16,6 +16,7 @@ from raysuite.pipelines.tuning.sampling import Values, grid
 from raysuite.pipelines.tuning.search import first_rung, rungs_of
 from raysuite.planning import Growth, Job, Need, Node, Planner
 from raysuite.runs import Run
+from raysuite.settings import text_of
 from raysuite.storage import Location
 from raysuite.tuning.builtin import SPACES, builtin
 from raysuite.tuning.keys import flat
@@ -170,7 +171,7 @@ def space_of(request: Request) -> Space:
         if name in SPACES or not Location.of(name).is_file():
             space = space.joined(builtin(name, request.config))
         else:
-            space = space.joined(space_from_yaml(Location.of(name).read_text(), name))
+            space = space.joined(space_from_yaml(text_of(name), name))
     return space.validated(request.config, request.fixed)
 
 
