@@ -67,23 +67,28 @@ class Member:
     @property
     def is_trained(self) -> bool:
         """Whether its detector is whole."""
-        return (self.detector / "detector.json").is_file()
+        return mapping_in(self.detector / "detector.json") is not None
 
     @property
     def is_evaluated(self) -> bool:
         """Whether its metrics stand."""
-        return (self.folder / "metrics.json").is_file()
+        return mapping_in(self.folder / "metrics.json") is not None
 
     def metrics(self) -> dict[str, Any]:
-        """What `is_evaluated` promises, as a mapping."""
-        read: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
+        """What `is_evaluated` promises, as a mapping.
+
+        Raises:
+            RunError: It is not evaluated.
+        """
+        read = mapping_in(self.folder / "metrics.json")
+        if read is None:
+            raise RunError(f"{self.title} has no metrics in {self.folder}: run raysuite evaluate")
         return read
 
     def status(self) -> dict[str, Any]:
         """Its last recorded state; ``{"state": "pending"}`` if none was."""
-        file = self.folder / "status.json"
-        read: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"state": "pending"}
-        return read
+        read = mapping_in(self.folder / "status.json") or {}
+        return read if "state" in read else {"state": "pending"}
 
     def set_status(self, state: str, reason: str | None = None, **more: object) -> None:
         """Record a new state: ``pending``, ``training``, ``trained``, ``done`` or ``failed`` with its reason."""
@@ -92,9 +97,7 @@ class Member:
 
     def progress(self) -> dict[str, Any]:
         """The last word of its training: step, loss, rate and more; empty if it has not said any."""
-        file = self.folder / "progress.json"
-        read: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-        return read
+        return mapping_in(self.folder / "progress.json") or {}
 
     def set_progress(self, word: Mapping[str, Any]) -> None:
         """Record the last word of its training, for who looks at the folder, now or after all is over."""
@@ -230,6 +233,20 @@ class Run:
                 if match and is_dir_too and match[2] in {None, *kinds[1:]}:
                     found.append(self.member(category, int(match[1]), match[2]))
         return sorted(found, key=lambda member: (member.category, kinds.index(member.objective), member.seed))
+
+
+def mapping_in(file: Location) -> dict[str, Any] | None:
+    """What a JSON file holds; None if there is none, or only a part of one.
+
+    A power cut may leave an empty or half file under its name: it is as good as not written, and is written anew.
+    """
+    if not file.is_file():
+        return None
+    try:
+        read = json.loads(file.read_text())
+    except ValueError:
+        return None
+    return read if isinstance(read, dict) else None
 
 
 def _differences(there: Sequence[Source], now: Sequence[Source]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from raysuite.locks import Owner
-from raysuite.runs import Member, Run
+from raysuite.runs import Member, Run, mapping_in
 
 STATES = ("training", "stopped", "pending", "trained", "done", "failed")
 SKEW_SECONDS = 30.0
@@ -83,7 +82,7 @@ def standing_of(member: Member, steps: int, owner: Owner | None) -> Standing:
         # After the training too: what cannot be evaluated is as little done.
         return Standing.told(member.names, "failed", word, reason=status.get("reason"))
     if member.is_trained:
-        card = json.loads((member.detector / "detector.json").read_text())
+        card = mapping_in(member.detector / "detector.json") or {}
         score = card.get("provenance", {}).get("validation", {}).get("score")
         return Standing.told(member.names, "trained", word, val_score=score)
     state = str(status["state"])

@@ -176,6 +176,20 @@ def test_a_member_goes_from_pending_to_trained_to_evaluated(where):
     assert member.metrics() == {"image_auroc": None}
 
 
+@pytest.mark.parametrize("half", ["", '{"state": "do', "[]", "\x00\x00"])
+def test_a_file_that_a_power_cut_left_empty_or_half_is_as_good_as_not_written(where, half):
+    run = Run.create(where, [Source("/data", "folders")], Config())
+    member = run.member("screw", 3)
+    for name in ("status.json", "progress.json", "metrics.json", "detector/detector.json"):
+        (member.folder / name).write_text(half)
+    assert (member.is_trained, member.is_evaluated) == (False, False)
+    assert (member.status(), member.progress()) == ({"state": "pending"}, {})
+    with pytest.raises(RunError, match=r"screw seed 3 has no metrics .*raysuite evaluate"):
+        member.metrics()
+    member.set_status("failed", "too few images")
+    assert member.status()["reason"] == "too few images"
+
+
 def test_the_last_word_of_a_training_stays(where):
     member = Run.create(where, [Source("/data", "folders")], Config()).member("screw", 3)
     assert member.progress() == {}

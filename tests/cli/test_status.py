@@ -95,6 +95,19 @@ def test_json_has_the_failed_with_their_reason(run: Run) -> None:
     assert [member["reason"] for member in members if member["reason"]] == ["the loss [red]diverges[/]"]
 
 
+@pytest.mark.parametrize(
+    ("name", "state"), [("metrics.json", "trained"), ("detector/detector.json", "done"), ("progress.json", "done")]
+)
+def test_a_half_written_file_of_one_member_leaves_the_table_whole(run: Run, name: str, state: str) -> None:
+    member = run.member("wood", 0)
+    member.set_status("done")
+    (member.folder / name).write_text("")
+    result = call("status", run.root, "--json")
+    assert result.exit_code == 0, result.output
+    states = {row["category"]: row["state"] for row in json.loads(result.stdout)["members"]}
+    assert states == {"grid": "pending", "screw": "stopped", "tile": "trained", "wood": state, "zipper": "failed"}
+
+
 def test_watching_ends_when_nobody_works_any_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = own(run)
 

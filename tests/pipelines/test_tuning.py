@@ -167,6 +167,10 @@ def test_what_a_search_has_spent_counts_in_whatever_order_its_categories_are_nam
     assert folder.spent(["weave", "flange"]) == folder.spent(["flange", "weave"]) == 70
     folder.set_spent(["weave", "flange"], 90.0)
     assert folder.spent(["flange", "weave"]) == folder.spent() == 90
+    for half in ("", '{"sec', "{}", "[]"):
+        file.write_text(half)
+        with pytest.raises(RunError, match=r"spent\.json is damaged; remove it"):
+            folder.spent()
 
 
 def test_a_plan_is_the_same_in_whatever_order_the_data_sets_are_named(

@@ -26,7 +26,7 @@ from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.judging import FIGURES, as_detector, figures_on_test
 from raysuite.pipelines.tuning.trial import Brief
 from raysuite.planning import Need
-from raysuite.runs import Run
+from raysuite.runs import Run, mapping_in
 from raysuite.storage import Location
 from raysuite.training.augmentation import choose_augmentation
 from raysuite.training.checkpoints import averaged_net
@@ -144,11 +144,8 @@ def _file(folder: SearchFolder, number: int, category: str) -> Location:
 
 def _tested(folder: SearchFolder, record: TrialRecord) -> dict[str, Any] | None:
     """What is known of a trial, unless it has gone on since."""
-    file = _file(folder, record.number, record.category)
-    if not file.is_file():
-        return None
-    row: dict[str, Any] = json.loads(file.read_text())
-    return row if row["steps"] == record.steps else None
+    row = mapping_in(_file(folder, record.number, record.category))
+    return row if row is not None and row.get("steps") == record.steps else None
 
 
 def _test(brief: Brief, number: int, category: str) -> dict[str, Any]:

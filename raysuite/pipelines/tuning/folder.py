@@ -114,7 +114,11 @@ class SearchFolder:
         (self.run.root / "plan.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
     def spent(self, categories: Sequence[str] | None = None) -> float:
-        """Seconds that all commands have spent: on all searches, or on that of some categories."""
+        """Seconds that all commands have spent: on all searches, or on that of some categories.
+
+        Raises:
+            RunError: The note is damaged.
+        """
         of = self._spent()
         return sum(of.values()) if categories is None else of.get(_name("/".join(categories)), 0.0)
 
@@ -128,10 +132,14 @@ class SearchFolder:
         file = self.run.root / "spent.json"
         if not file.is_file():
             return {}
-        card = json.loads(file.read_text())
         of: dict[str, float] = {}
-        for name, seconds in card.get("searches", {"": card["seconds"]}).items():
-            of[_name(name)] = of.get(_name(name), 0.0) + seconds
+        try:
+            card = json.loads(file.read_text())
+            for name, seconds in card.get("searches", {"": card["seconds"]}).items():
+                of[_name(name)] = of.get(_name(name), 0.0) + float(seconds)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # A budget that began anew without a word could be spent several times.
+            raise RunError(f"{file} is damaged; remove it, and --time-budget counts from its beginning") from error
         return of
 
 

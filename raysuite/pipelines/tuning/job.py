@@ -26,7 +26,7 @@ from raysuite.pipelines.tuning.search import Manner, search
 from raysuite.pipelines.tuning.trial import Brief
 from raysuite.reporting.search import markdown
 from raysuite.reporting.search_page import write_search_report
-from raysuite.runs import Run
+from raysuite.runs import Run, mapping_in
 from raysuite.storage import Location
 from raysuite.tuning.families import rotated
 from raysuite.tuning.trials import TrialRecord, as_table, read_trials
@@ -215,8 +215,8 @@ def _best_file(request: Request, folder: SearchFolder, one: Outcome) -> Location
 
 def training_seconds(folder: SearchFolder, record: TrialRecord) -> float:
     """Of a trial in training steps alone, up to its last checkpoint."""
-    file = folder.work(record.number, record.category) / "checkpoint" / "checkpoint.json"
-    return float(json.loads(file.read_text())["state"]["seconds"]) if file.is_file() else 0.0
+    card = mapping_in(folder.work(record.number, record.category) / "checkpoint" / "checkpoint.json")
+    return 0.0 if card is None else float(card["state"]["seconds"])
 
 
 def _card(request: Request, planned: Plan) -> dict[str, Any]:
