@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
+from raysuite.cli.other_reports import STANDARD_OUTPUT
 from raysuite.errors import ConfigError
 from raysuite.submission.places import Place
 
 READ = {"data", "inputs", "file", "models", "spaces", "warm_start", "runs", "baseline", "model"}
 RESULTS = ("run", "output", "out", "folder")
 WRITTEN = {*RESULTS, "storage"}
+MARK = "-marked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,45 @@ def read(root: click.Group, words: Sequence[str]) -> Command:
     """
     if {"-h", "--help"} & set(words):
         raise ConfigError("the command asks for help; ask raysuite here, not on the cluster")
+    command, context = _parsed(root, words)
+    if context.get_parameter_source("address") is click.core.ParameterSource.COMMANDLINE:
+        raise ConfigError("the command has --address; a job runs on the cluster that it is sent to, so leave that out")
+    places = _found(root, words, list(_places(command, context)))
+    results = next((str(context.params[name]) for name in RESULTS if _is_written(context.params.get(name))), "")
+    return Command(tuple(places), results)
+
+
+def _parsed(root: click.Group, words: Sequence[str]) -> tuple[click.Command, click.Context]:
     context, rest = click.Context(root, info_name="raysuite"), list(words)
     command: click.Command = root
     while isinstance(command, click.Group):
         name, found, rest = command.resolve_command(context, rest or [""])
         command = found or command  # there is one, or it has raised
         context = click.Context(command, info_name=name, parent=context)
-    context = command.make_context(context.info_name, rest, parent=context.parent)
-    if context.get_parameter_source("address") is click.core.ParameterSource.COMMANDLINE:
-        raise ConfigError("the command has --address; a job runs on the cluster that it is sent to, so leave that out")
-    places = tuple(_places(command, context))
-    results = next((str(context.params[name]) for name in RESULTS if context.params.get(name)), "")
-    return Command(places, results)
+    return command, command.make_context(context.info_name, rest, parent=context.parent)
+
+
+def _found(root: click.Group, words: Sequence[str], places: list[Place]) -> list[Place]:
+    """The places with the words that name them.
+
+    Click does not tell which word became which value, and several may be the same. So the command is read with each of
+    its words changed: the place that changes with it is named by it.
+    """
+    found = list(places)
+    for index, word in enumerate(words):
+        try:
+            marked = list(_places(*_parsed(root, [*words[:index], word + MARK, *words[index + 1 :]])))
+        except click.UsageError:
+            continue  # no option or value of that name
+        if len(marked) == len(places):
+            for which, (before, after) in enumerate(zip(places, marked, strict=True)):
+                if after.word != before.word:
+                    found[which] = replace(before, at=index)
+    return found
+
+
+def _is_written(value: object) -> bool:
+    return bool(value) and value != STANDARD_OUTPUT
 
 
 def _places(command: click.Command, context: click.Context) -> Iterator[Place]:
@@ -61,7 +90,7 @@ def _places(command: click.Command, context: click.Context) -> Iterator[Place]:
         if name in READ | WRITTEN and value:
             for word in map(str, value) if isinstance(value, tuple) else (str(value),):
                 # The built-in spaces have names without a slash or suffix.
-                if name != "spaces" or "/" in word or "." in word:
+                if (name != "spaces" or "/" in word or "." in word) and (name in READ or _is_written(word)):
                     # evaluate, report and status read their run, but a copy of it would be of no use.
                     yield Place(word, what, name in READ)
         if name == "words":

@@ -22,11 +22,13 @@ class Place:
         word: As it is named.
         what: The argument or option that names it, such as ``--run``.
         is_read: Whether it must be there before the command; it can be copied then.
+        at: Which of the command's words names it, at its end; ``None`` if it is named by default.
     """
 
     word: str
     what: str
     is_read: bool
+    at: int | None = None
 
 
 def is_visible(word: str, shared: Sequence[str]) -> bool:
@@ -65,11 +67,9 @@ def seen_by_all(
         if not Path(place.word).expanduser().exists():
             raise ConfigError(f"{place.what} is {place.word}, which is not there, so it cannot be copied to {upload}")
         copied = copy(Path(place.word).expanduser(), upload).uri
-        for index, word in enumerate(words):
-            if word == place.word:
-                words[index] = copied
-            elif word.endswith(f"={place.word}"):
-                words[index] = f"{word.removesuffix(place.word)}{copied}"
+        if place.at is not None:
+            # Other words may be the same, such as a preset's name.
+            words[place.at] = f"{words[place.at].removesuffix(place.word)}{copied}"
     return tuple(words)
 
 

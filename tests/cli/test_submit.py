@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 
 from raysuite.cli.commands import read
 from raysuite.cli.main import main
-from raysuite.submission.places import Place
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -89,7 +88,28 @@ def test_files_and_folders_of_a_command_are_found_among_its_words(words: str, pl
     named = {f"{'read' if one.is_read else 'write'}:{one.what}={one.word}" for one in found}
     for place in places.replace("--set c", "--set_c").split():
         assert place.replace("--set_c", "--set c") in named
-    assert Place("full", "--space", is_read=True) not in found
+    assert "full" not in {one.word for one in found}
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("benchmark tiny --preset tiny --run r", {1: "tiny", 5: "r"}),
+        ("benchmark --category tiny tiny --run=tiny tiny", {3: "tiny", 4: "tiny", 5: "tiny"}),
+        ("tune full --space full --run r --warm-start=full", {1: "full", 5: "r", 6: "full"}),
+        ("train a --run r --set corruption.fills.texture.folder=a", {1: "a", 3: "r", 5: "a"}),
+    ],
+)
+def test_a_place_is_where_it_is_named_and_not_where_another_word_is_the_same(
+    words: str, places: dict[int, str]
+) -> None:
+    assert {one.at: one.word for one in read(main, words.split()).places} == places
+
+
+def test_standard_output_is_no_place() -> None:
+    command = read(main, ["report", "r", "--format", "json", "--output", "-"])
+    assert [one.word for one in command.places] == [command.results] == ["r"]
+    assert submit("--shared", "/mnt", "--", "report", "/mnt/r", "--format", "json", "--output", "-").exit_code == 0
 
 
 def test_inputs_are_copied_on_request_and_named_as_the_cluster_sees_them(tmp_path: Path) -> None:

@@ -40,15 +40,15 @@ def test_a_local_path_is_refused_with_what_names_it_and_what_to_do() -> None:
         seen_by_all(command, [Place("/home/me/run", "--run", is_read=False)], ("/mnt",), Location.of("/mnt/up"))
 
 
-def test_inputs_are_copied_and_named_anew_wherever_the_command_names_them(tmp_path: Path) -> None:
+def test_inputs_are_copied_and_named_anew_where_the_command_names_them(tmp_path: Path) -> None:
     data, settings, up = tmp_path / "parts", tmp_path / "my.yaml", Location.of(tmp_path / "up")
     (data / "good").mkdir(parents=True)
     (data / ".git").mkdir()
     (data / "good" / "a.png").write_bytes(b"abc")
     (data / ".git" / "config").write_text("x")
     settings.write_text("a: 1\n")
-    places = [Place(str(data), "DATA", is_read=True), Place(str(settings), "--config", is_read=True)]
-    command = ("benchmark", str(data), f"--config={settings}", "--run", "s3://b/r")
+    places = [Place(str(data), "DATA", is_read=True, at=1), Place(str(settings), "--config", is_read=True, at=2)]
+    command = ("benchmark", str(data), f"--config={settings}", "--run", "s3://b/r", "--category", str(data))
     words = seen_by_all(command, places, (), up)
     assert words[0] == "benchmark"
     assert words[1].startswith(f"{up.path}/parts-")
