@@ -214,6 +214,9 @@ def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
     member = run.member(str(row["category"]), int(row["seed"]), str(row["objective"]))
     folder = member.folder
     done = row["status"] == "done"
+    if done and not member.is_evaluated:
+        # Its folder was deleted, to train it anew: the table is of before.
+        return _unevaluated(member, "not evaluated yet" if member.is_trained else "not trained yet")
     problems: list[str] = []
     history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
     scores = _read_table(folder, "scores.parquet", ("id", "label", "score"), problems)
@@ -237,8 +240,13 @@ def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
     )
 
 
-def _unevaluated(member: Member) -> SeedResult:
-    """A run that left a folder but no row in ``metrics.parquet``: it must not vanish from the report."""
+def _unevaluated(member: Member, why: str = "no row in metrics.parquet; run `raysuite evaluate`") -> SeedResult:
+    """A run that left a folder but no row in ``metrics.parquet``, or the other way: it must not vanish from the report.
+
+    Args:
+        member: Whose.
+        why: It is without figures, if its status does not say.
+    """
     state, reason = _status(member.folder)
     problems: list[str] = []
     history = _read_table(member.folder, "history.parquet", ("step", "loss"), problems)
@@ -247,7 +255,7 @@ def _unevaluated(member: Member) -> SeedResult:
         seed=member.seed,
         objective=member.objective,
         status="not evaluated" if state in ("done", "") else state,
-        reason=reason or "no row in metrics.parquet; run `raysuite evaluate`",
+        reason=reason or why,
         history=_history(history),
         spans=tuple(timeline.spans(member)),
         problems=tuple(problems),

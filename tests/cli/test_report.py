@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_failures_are_named_and_the_exit_code_is_3(home: Path) -> None:
     result = call("compare", home / "a", home / "failed")
     assert result.exit_code == 3
     assert "grid, failed: failed in the run" in result.stdout
+
+
+def test_a_member_that_was_deleted_to_be_trained_anew_is_missing_and_the_exit_code_is_3(
+    home: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(home / "b", again)
+    shutil.rmtree(again / "grid" / "seed-0")
+    result = call("compare", home / "a", again)
+    assert result.exit_code == 3, result.output
+    assert "grid, again: failed in the run" in result.stdout
 
 
 @pytest.mark.parametrize(

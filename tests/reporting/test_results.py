@@ -6,6 +6,7 @@ import pytest
 
 from raysuite.errors import RunError
 from raysuite.reporting.results import load_results
+from raysuite.runs import Run
 from raysuite.storage import Location
 
 
@@ -63,6 +64,20 @@ def test_a_seed_folder_without_metrics_is_not_forgotten(fresh_run):
     late = results.of("carpet")[-1]
     assert (late.seed, late.status) == (7, "not evaluated")
     assert "raysuite evaluate" in late.reason
+
+
+@pytest.mark.parametrize("state", [None, "training", "trained"])
+def test_figures_of_a_training_that_is_gone_are_not_shown(fresh_run, state):
+    member = Run.open(fresh_run.uri).member("carpet", 0)
+    member.folder.delete_dir()
+    if state:
+        member.set_status(state)
+    if state == "trained":
+        (member.detector / "detector.json").write_text("{}")
+    gone, kept = load_results(fresh_run).of("carpet")
+    assert (gone.status, gone.done, dict(gone.values)) == (state or "not evaluated", False, {})
+    assert gone.reason == ("not evaluated yet" if state == "trained" else "not trained yet")
+    assert kept.done
 
 
 def test_missing_and_damaged_provenance_is_listed(fresh_run):
