@@ -84,6 +84,20 @@ def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], sh
             f"category {category} has {now['train']} training and {now['test']} test images, but its shards in "
             f"{shards} have {counts['train']} and {counts['test']}: the data has changed, so take a new folder"
         )
+    try:
+        rows = _columns(shards, category, ["id", "split", "label"])
+    except (OSError, pa.ArrowException):
+        return  # whoever reads the images will say so, and the other categories go on
+    then = {row["id"]: (row["split"], row["label"]) for row in rows}
+    files = {entry.id: (entry.split, entry.label) for entry in listing.of(category)}
+    # As many files as before may be others, such as defects that were sorted anew.
+    for name in sorted(then.keys() | files.keys()):
+        if then.get(name) != files.get(name):
+            what = "came" if name not in then else "went" if name not in files else "got another split or label"
+            raise DatasetError(
+                f"{name} of category {category} {what} since its shards in {shards} were written: the data has "
+                "changed, so take a new folder"
+            )
 
 
 def _write(roots: dict[str, str], entries: list[Entry], shards: Location) -> None:
@@ -133,16 +147,20 @@ _LISTING = pa.schema(
 )
 
 
+def _columns(shards: Location, category: str, columns: list[str]) -> list[dict[str, Any]]:
+    """Some columns of all rows of a category; the images are not read."""
+    folder = category_folder(shards, category)
+    files = pads.dataset(folder.path, filesystem=folder.fs, format="parquet", exclude_invalid_files=False)
+    rows: list[dict[str, Any]] = files.to_table(columns=columns).to_pylist()
+    return rows
+
+
 def _manifest(sources: dict[str, Source], shards: Location) -> Manifest:
     """Count what was written, and take its fingerprint: ids and hashes alone are read, no image."""
     counts: dict[str, dict[str, int]] = {}
     contents: list[tuple[str, str]] = []
     for category in sorted(sources):
-        folder = category_folder(shards, category)
-        table = pads.dataset(folder.path, filesystem=folder.fs, format="parquet", exclude_invalid_files=False).to_table(
-            columns=["id", "split", "sha256", "error"]
-        )
-        rows = table.to_pylist()
+        rows = _columns(shards, category, ["id", "split", "sha256", "error"])
         splits = Counter(row["split"] for row in rows)
         failed = sum(row["error"] is not None for row in rows)
         counts[category] = {"train": splits["train"], "test": splits["test"], "failed": failed}

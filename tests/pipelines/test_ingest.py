@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +89,34 @@ def test_shards_of_other_data_are_refused(small_benchmark: Path, bad_files: Path
     told = f"category weave of {small_benchmark} .layout mvtec., not of {bad_files} .*take another folder"
     with pytest.raises(DatasetError, match=told):
         shard([find_entries(Location.of(bad_files))], shards)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"id": "weave/a.png"}, r"weave/a\.png of category weave came since"),
+        ({"label": 1}, "got another split or label since"),
+    ],
+)
+def test_as_many_files_as_before_that_are_others_are_refused(
+    small_benchmark: Path, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard([listing], shards)
+    first, *others = listing.entries
+    with pytest.raises(DatasetError, match=f"{told} its shards in {shards} were written: .*take a new folder"):
+        shard([replace(listing, entries=(replace(first, **change), *others))], shards)
+    assert shard([listing], shards) == manifest
+
+
+def test_shards_that_cannot_be_read_are_left_to_who_reads_their_images(small_benchmark: Path, tmp_path: Path) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    manifest = shard([listing], shards)
+    for name in category_folder(shards, "weave").walk():
+        (category_folder(shards, "weave") / name).write_bytes(b"cut")
+    assert shard([listing], shards) == manifest
 
 
 def test_data_sets_whose_images_have_the_same_ids_are_sharded_together(small_benchmark: Path, tmp_path: Path) -> None:
