@@ -98,8 +98,8 @@ def tune(obj: dict[str, Any], /, as_json: bool, dry_run: bool, **given: Any) -> 
     Trials are short trainings that start from --preset or --config, scored by synthetic defects of families that no
     training draws. The best settings are left in FOLDER/best.yaml, for raysuite benchmark --config: the default's, if
     no trial is surely better. Then they and the default are retrained with fresh seeds and evaluated on the test
-    images. The same command again goes on where it was stopped. Exit code 3 means that a retraining failed, or that no
-    trial of a category came to a score.
+    images. The same command again goes on where it was stopped. Exit code 3 means that a retraining failed, or, with
+    --per-category, that no trial of some category came to a score; if no trial at all did, it is 1.
 
     \b
     Examples:
