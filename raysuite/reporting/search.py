@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from raysuite.reporting.definitions import UNDEFINED
+from raysuite.reporting.tables import as_markdown
 
 ORACLE = "ORACLE: trials were chosen with the labels of the test images."
 METRICS = {
@@ -38,11 +39,11 @@ def markdown(summary: Summary) -> str:
     if differences := by_category(summary):
         parts += [f"{BY_CATEGORY}{_mark(summary)}:", _table(differences)]
     for one in summary["outcomes"]:
-        parts += [f"## {_title(one)}", _bullets(_words(summary, one)), _table([_HEADS, *_leaders(one)])]
+        parts += [f"## {as_markdown(_title(one))}", _bullets(_words(summary, one)), _table([_HEADS, *_leaders(one)])]
         if one["changes"]:
             rows = [(key, _word(both["default"]), _word(both["winner"])) for key, both in one["changes"].items()]
             parts += [
-                f"`{one['file']}` differs from the default in:",
+                f"{as_markdown(one['file'])} differs from the default in:",
                 _table([("setting", "default", "winner"), *rows]),
             ]
     if trust := _trust(summary):
@@ -199,7 +200,7 @@ def _lines(words: Iterable[str]) -> str:
 
 
 def _bullets(words: Iterable[str]) -> str:
-    return "\n".join(f"* {word}" for word in words)
+    return "\n".join(f"* {as_markdown(word)}" for word in words)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -208,6 +209,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(word.replace("|", "\\|") for word in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(as_markdown, row)) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
     return "\n".join(lines)

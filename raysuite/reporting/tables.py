@@ -192,7 +192,7 @@ def markdown_table(summaries: Sequence[Summary]) -> str:
         body = [line for grid in grids for line in (f"### {grid.title}", "", *_markdown_lines(grid), "")]
     else:
         body = [*_markdown_lines(results_grid(summaries[0])), ""]
-    return "\n".join([*body, *(f"* {_markdown(note)}" for note in notes(summaries)), ""])
+    return "\n".join([*body, *(f"* {as_markdown(note)}" for note in notes(summaries)), ""])
 
 
 def _markdown_lines(grid: Grid) -> list[str]:
@@ -200,7 +200,7 @@ def _markdown_lines(grid: Grid) -> list[str]:
         return (row, column) in grid.best if grid.best else row == -1
 
     def line(index: int, cells: tuple[str, ...]) -> str:
-        texts = [_markdown(cells[0]), *cells[1:]]
+        texts = [as_markdown(cells[0]), *cells[1:]]
         return "| " + " | ".join(f"**{t}**" if bold(index, at) else t for at, t in enumerate(texts)) + " |"
 
     return [
@@ -246,5 +246,6 @@ def records(summaries: Sequence[Summary]) -> list[dict[str, object]]:
     return rows
 
 
-def _markdown(text: str) -> str:
+def as_markdown(text: str) -> str:
+    """Text that Markdown shows as it is: names come from strangers."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)

@@ -157,6 +157,16 @@ def test_hostile_names_stay_text(hostile):
     assert not any("<" in tick for tick in ticks)
 
 
+def test_hostile_names_stay_text_in_markdown_too(tmp_path):
+    names = ("<img src=x>", "a|b", "*bold* [link](http://x)")
+    root = write_search_folder(Location.of(tmp_path / "search"), names, per_category=True, reason="[red]<b>no")
+    written = markdown(json.loads((root / "summary.json").read_text()))
+    assert not re.search(r"(?<!\\)[<>\[\]]", written)
+    assert r"## Best trials on \<img src=x\>" in written
+    assert r"| a\|b | " in written
+    assert r"\*bold\* \[link\](http://x)" in written
+
+
 def test_categories_that_keep_the_default_are_named_and_the_others_have_a_difference_each(tmp_path):
     root = write_search_folder(
         Location.of(tmp_path / "search"), ("weave", "knit", "mesh", "felt"), per_category=True, keep=("mesh", "felt")
