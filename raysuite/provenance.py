@@ -16,6 +16,7 @@ from typing import Any
 
 from raysuite import __version__
 from raysuite.credentials import concealed
+from raysuite.errors import RunError
 from raysuite.storage import Location
 
 PACKAGES = ("ray", "torch", "torchvision", "pyarrow", "numpy", "scikit-learn", "pillow")
@@ -39,9 +40,20 @@ def record(
         seeds: Seeds asked for.
         objectives: Kinds of objective asked for.
         oracle: Whether the settings were chosen with the labels of the test images; once said, it stands.
+
+    Raises:
+        RunError: The file that is there is damaged.
     """
     file = root / "provenance.json"
-    before = json.loads(file.read_text()) if file.is_file() else {}
+    before = {}
+    if file.is_file():
+        try:
+            before = {**json.loads(file.read_text())}
+        except (ValueError, TypeError) as error:
+            # It may have said that an oracle chose the settings, which must not be lost without a word.
+            raise RunError(
+                f"{file} is damaged; remove it, and the commands and whether an oracle chose the settings are forgotten"
+            ) from error
     command = {
         "command": concealed(shlex.join(["raysuite", *arguments])),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from raysuite import __version__, provenance
+from raysuite.errors import RunError
 from raysuite.storage import Location
 
 
@@ -34,6 +35,14 @@ def test_what_an_oracle_chose_stays_so_whatever_is_done_with_it_later(tmp_path):
     for oracle in (False, True, False):
         provenance.record(root, arguments=["train"], data={}, seeds=[0], objectives=[], oracle=oracle)
         assert read(tmp_path).get("oracle", False) is (oracle or len(read(tmp_path)["commands"]) > 1)
+
+
+@pytest.mark.parametrize("half", ["", '{"seeds": [', "[1]"])
+def test_a_damaged_card_is_named_and_not_written_over(tmp_path, half):
+    (tmp_path / "provenance.json").write_text(half)
+    with pytest.raises(RunError, match=r"provenance\.json is damaged; remove it"):
+        provenance.record(Location.of(tmp_path), arguments=["train"], data={}, seeds=[0], objectives=[])
+    assert (tmp_path / "provenance.json").read_text() == half
 
 
 def test_credentials_in_a_uri_are_not_repeated(tmp_path):
