@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _USER = re.compile(r"://[^/?#\s]*@")
 _OPTION = re.compile(r"(?i)([?&](?:access_key|secret_key|session_token|sig|signature|token|password)=)[^&\s'\"]*")
@@ -16,3 +17,12 @@ def reveals(text: str) -> bool:
 def concealed(text: str) -> str:
     """The text with three stars in place of every credential that `reveals` sees."""
     return _OPTION.sub(r"\1***", _USER.sub("://***@", text))
+
+
+def concealed_in(value: Any) -> Any:
+    """Plain values, such as those of a JSON file, with every text in them `concealed`."""
+    if isinstance(value, dict):
+        return {name: concealed_in(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [concealed_in(inner) for inner in value]
+    return concealed(value) if isinstance(value, str) else value

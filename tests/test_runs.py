@@ -52,6 +52,21 @@ def test_several_data_sets_may_be_named_in_any_order(where):
     assert Run.create(where, [two, one], Config()) == made
 
 
+def test_credentials_of_a_data_set_are_not_written_and_make_no_other_run_of_it(where, tmp_path):
+    uri = "s3://KEY:word@bucket/parts?region=x&secret_key=hidden"
+    made = Run.create(where, [Source(uri, "mvtec")], Config())
+    file = tmp_path / "run" / "config.yaml"
+    text = file.read_text()
+    assert not any(secret in text for secret in ("KEY", "word", "hidden"))
+    assert "s3://***@bucket/parts?region=x&secret_key=***" in text
+    assert Run.create(where, [Source(uri, "mvtec")], Config()) == made
+    assert Run.create(where, [Source(uri.replace("word", "new"), "mvtec")], Config()) == made
+    with pytest.raises(ConfigError, match="data was 's3://\\*\\*\\*@bucket/parts"):
+        Run.create(where, [Source("s3://KEY:word@bucket/others", "mvtec")], Config())
+    file.write_text(text.replace("***@", "KEY:word@").replace("secret_key=***", "secret_key=hidden"))
+    assert Run.create(where, [Source(uri, "mvtec")], Config()) == made, "as an older raysuite left it"
+
+
 @pytest.mark.parametrize(
     ("now", "told"),
     [

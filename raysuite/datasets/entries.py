@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from raysuite.credentials import concealed
 from raysuite.errors import DatasetError
 from raysuite.storage import Location
 
@@ -34,15 +35,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where images come from: a data set, and how it is laid out.
+    """Where images come from: a data set, and how it is laid out. It names the data set, and nothing reads by it.
 
     Attributes:
-        uri: Path or URI of its folder.
+        uri: Path or URI of its folder, with its credentials concealed: it is written to files that are shown and passed
+            on. Two that differ in credentials alone are therefore the same one.
         layout: Name of its layout.
     """
 
     uri: str
     layout: str
+
+    def __post_init__(self) -> None:
+        # Also for what is read from a folder of before they were concealed, so that its run is still the same one.
+        object.__setattr__(self, "uri", concealed(self.uri))
 
 
 @dataclass(frozen=True, slots=True)

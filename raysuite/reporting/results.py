@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from raysuite import timeline
 from raysuite.config import OBJECTIVES, Config
+from raysuite.credentials import concealed, concealed_in
 from raysuite.errors import RaysuiteError, RunError, StorageError
 from raysuite.reporting.definitions import METRICS
 from raysuite.runs import Member, Run
@@ -126,7 +127,7 @@ class RunResults:
         runs: Every category, objective and seed, ordered.
         objectives: The kinds of objective that were trained; the run's own first, if it is among them.
         provenance: What ``provenance.json`` holds.
-        config: The text of ``config.yaml``, empty if there is none.
+        config: The text of ``config.yaml`` with credentials concealed, empty if there is none.
         problems: Files of the run folder itself that are missing or cannot be read.
     """
 
@@ -179,8 +180,9 @@ def load_results(root: Location) -> RunResults:
         name=root.name,
         runs=tuple(sorted(found, key=lambda result: (result.category, kinds.index(result.objective), result.seed))),
         objectives=tuple(kind for kind in kinds if any(result.objective == kind for result in found)),
-        provenance=_read_json(root, "provenance.json", problems),
-        config=_read_text(root, "config.yaml", problems),
+        # Folders of before they were concealed hold the credentials of their data sets' URIs, and pages are passed on.
+        provenance=concealed_in(_read_json(root, "provenance.json", problems)),
+        config=concealed(_read_text(root, "config.yaml", problems)),
         problems=tuple(problems),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysuite import settings
+from raysuite.credentials import concealed, concealed_in
 from raysuite.errors import ConfigError, RaysuiteError, RunError
 from raysuite.runs import Run
 from raysuite.storage import Location
@@ -28,7 +29,7 @@ class SearchResults:
         summary: ``summary.json``; ``None`` while the search has not come to an end.
         tested: Rows of ``test.parquet``, those without an error.
         provenance: ``provenance.json``.
-        config: The text of ``config.yaml``.
+        config: The text of ``config.yaml`` with credentials concealed.
         problems: Files that could not be read.
     """
 
@@ -115,8 +116,9 @@ def load_search(root: Location) -> SearchResults:
         except (RaysuiteError, KeyError) as error:
             problems.append(f"test.parquet cannot be read: {error}")
     summary = _mapping(root / "summary.json", problems)
-    provenance = _mapping(root / "provenance.json", problems) or {}
-    config = (root / "config.yaml").read_text()
+    # As with runs (`raysuite.reporting.results`): older folders hold credentials, which no page may show.
+    provenance = concealed_in(_mapping(root / "provenance.json", problems) or {})
+    config = concealed((root / "config.yaml").read_text())
     return SearchResults(found, space, summary, tested, provenance, config, tuple(problems))
 
 

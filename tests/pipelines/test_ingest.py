@@ -157,6 +157,22 @@ def test_the_manifest_of_a_run_of_one_data_set_in_the_format_before_is_still_rea
     assert Manifest.read(shards) == manifest
 
 
+def test_a_data_set_is_read_with_its_credentials_and_named_without(small_benchmark: Path, tmp_path: Path) -> None:
+    uri = f"{small_benchmark.as_uri()}?token=hidden"
+    (weave,) = find_all([Location.of(uri)], "auto", ("weave",))
+    (both,) = find_all([Location.of(uri)], "auto", ())
+    shards, file = Location.of(tmp_path / "shards"), tmp_path / "shards" / "manifest.json"
+    manifest = shard([weave], shards)
+    assert all(row["error"] is None for row in _rows(shards, "weave"))
+    (card,) = manifest.data_sets
+    assert card["uri"] == uri.replace("hidden", "***")
+    assert "hidden" not in file.read_text()
+    file.write_text(file.read_text().replace("***", "hidden"))
+    assert shard([weave], shards) == manifest, "as an older raysuite left it"
+    assert shard([both], shards).categories.keys() == {"flange", "weave"}
+    assert "hidden" not in file.read_text()
+
+
 def test_odd_category_names_survive_the_way_into_shards(small_benchmark: Path, tmp_path: Path) -> None:
     name = "odd name %41=&ü"
     shutil.copytree(small_benchmark / "weave", tmp_path / "data" / name)

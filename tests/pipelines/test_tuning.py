@@ -22,10 +22,11 @@ from raysuite import settings
 from raysuite.cli.main import main
 from raysuite.config import Config
 from raysuite.errors import ClusterError, ConfigError, RunError
+from raysuite.pipelines import benchmark
 from raysuite.pipelines.progress import Event
 from raysuite.pipelines.tuning import job
 from raysuite.pipelines.tuning.folder import SearchFolder
-from raysuite.pipelines.tuning.plan import Request, resources
+from raysuite.pipelines.tuning.plan import Request, plan_of, resources
 from raysuite.planning import Need, Node
 from raysuite.reporting.search import text
 from raysuite.runs import Run
@@ -141,6 +142,20 @@ def test_a_warm_start_is_read_once_and_belongs_to_the_search(
     assert again["first"] == summary["first"]
     with pytest.raises(ConfigError, match="has another search: warm_start is not the same"):
         job.plan(replace(request, warm_start=(finished[0].run,)))
+
+
+def test_credentials_of_an_earlier_search_are_not_written_and_make_no_other_search(
+    small_benchmark: Path, config: Config, tmp_path: Path
+) -> None:
+    earlier = f"{tmp_path.as_uri()}/earlier?token=hidden"
+    request = request_of(small_benchmark, tmp_path / "run", config, warm_start=(earlier,))
+    listings = benchmark.find_listings(request.as_benchmark())
+    planned = plan_of(request, listings, [Node("here", 2)], None, [])
+    card = job._card(request, planned)
+    assert card["warm_start"] == [earlier.replace("hidden", "***")]
+    folder = folder_in(tmp_path / "run", small_benchmark)
+    folder.claim({**card, "warm_start": [earlier]}, [])
+    folder.check(card)
 
 
 def test_a_search_that_goes_on_spends_no_other_search_s_time(

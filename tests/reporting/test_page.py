@@ -33,6 +33,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     return render_report(write_run_folder(Location.of(tmp_path_factory.mktemp("r")), categories, gallery=40))
 
 
+def test_credentials_in_the_files_of_an_older_run_are_not_shown(fresh_run):
+    uri = "s3://KEY:word@bucket/parts?secret_key=hidden"
+    for name, old, new in (("config.yaml", "uri: data", f"uri: {uri}"), ("provenance.json", '"mvtec"', f'"{uri}"')):
+        text = (fresh_run / name).read_text()
+        assert old in text
+        (fresh_run / name).write_text(text.replace(old, new))
+    page = render_report(fresh_run)
+    assert not any(secret in page for secret in ("KEY:", "word@", "secret_key=hidden"))
+    assert page.count("s3://***@bucket/parts?secret_key=***") >= 2
+
+
 def test_the_document_is_well_formed(page):
     assert page.unbalanced == []
     assert page.still_open == []

@@ -48,6 +48,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page(render_search_report(root))
 
 
+def test_credentials_in_the_files_of_an_older_search_are_not_shown(tmp_path):
+    root = write_search_folder(Location.of(tmp_path / "search"), is_over=False)
+    for name, old in (("config.yaml", "/data"), ("provenance.json", '"raysuite": "1')):
+        text = (root / name).read_text()
+        assert old in text
+        (root / name).write_text(text.replace(old, f"{old}://KEY:word@bucket/parts"))
+    page = render_search_report(root)
+    assert "word@" not in page
+    assert page.count("://***@bucket/parts") == 2
+
+
 def figure_of(page: Page, name: str) -> dict[str, object]:
     """Figures stand in the page in the order of their places."""
     ids = [a["id"] for tag, a in page.tags if tag == "div" and a.get("class") == "plot"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from raysuite.credentials import concealed
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
 from raysuite.storage import Location
@@ -103,6 +104,9 @@ class SearchFolder:
         try:
             there: dict[str, Any] = json.loads(file.read_text())
             there["first"]
+            if "warm_start" in there:
+                # Older notes hold the credentials of its URIs; the search is the same one.
+                there["warm_start"] = [concealed(where) for where in there["warm_start"]]
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} is damaged; take another --run folder") from error
         if there.get("format") != FORMAT_VERSION:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from raysuite import provenance
+from raysuite.credentials import concealed
 from raysuite.datasets.entries import Listing
 from raysuite.errors import RunError
 from raysuite.locks import owned
@@ -221,6 +222,7 @@ def training_seconds(folder: SearchFolder, record: TrialRecord) -> float:
 
 def _card(request: Request, planned: Plan) -> dict[str, Any]:
     """What makes a search another one. How many trials, how long and how many at once may change."""
+    earlier = [concealed(Location.of(where).uri) for where in request.warm_start]
     return {
         "categories": sorted(category for group in planned.groups for category in group),
         "per_category": request.per_category,
@@ -231,7 +233,7 @@ def _card(request: Request, planned: Plan) -> dict[str, Any]:
         "objective": request.objective,
         "rungs": planned.rungs,
         "seed": request.seed,
-        **({"warm_start": [Location.of(where).uri for where in request.warm_start]} if request.warm_start else {}),
+        **({"warm_start": earlier} if earlier else {}),
     }
 
 
