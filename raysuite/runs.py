@@ -166,10 +166,18 @@ class Run:
         return root
 
     @classmethod
-    def create(cls, where: str, sources: Sequence[Source], config: Config, *, write: bool = True) -> Run:
+    def create(
+        cls, where: str, sources: Sequence[Source], config: Config, *, oracle: bool = False, write: bool = True
+    ) -> Run:
         """Make a run folder, or open the one that was made with the same data sets and settings.
 
-        Without ``write`` nothing is made: the run is what it would be. The data sets may be named in any order.
+        Args:
+            where: The folder.
+            sources: The data sets, in any order.
+            config: The settings.
+            oracle: Whether they were chosen with the labels of test images: then ``config.yaml`` says so in a way that
+                `raysuite.settings.is_oracle` reads, for whoever takes it for ``--config``. Once said, it stands.
+            write: Without it nothing is made: the run is what it would be.
 
         Raises:
             ConfigError: The folder belongs to another configuration.
@@ -189,10 +197,13 @@ class Run:
                 raise ConfigError(
                     f"{where} was made with another configuration: {'; '.join(told[:3])}. Take another --run folder"
                 )
+            if oracle and write:
+                _mark(root / "config.yaml")
             return there
         if write:
             card = {
                 "format": FORMAT_VERSION,
+                **({"oracle": True} if oracle else {}),
                 "sources": [asdict(source) for source in sources],
                 "settings": settings.to_mapping(config),
             }
@@ -247,6 +258,14 @@ def mapping_in(file: Location) -> dict[str, Any] | None:
     except ValueError:
         return None
     return read if isinstance(read, dict) else None
+
+
+def _mark(file: Location) -> None:
+    """Of settings that turn out to be an oracle's: the same ones were given before as somebody's own."""
+    text = file.read_text()
+    if not settings.is_oracle(text):
+        card = {**yaml.safe_load(text), "oracle": True}
+        file.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
 
 
 def _differences(there: Sequence[Source], now: Sequence[Source]) -> list[str]:

@@ -8,7 +8,7 @@ from raysuite.config import Config, DetectionConfig, TrainingConfig
 from raysuite.datasets.entries import Source
 from raysuite.errors import ConfigError, RunError
 from raysuite.runs import Run
-from raysuite.settings import PRESETS, differences, for_objective, from_yaml
+from raysuite.settings import PRESETS, differences, for_objective, from_yaml, is_oracle
 
 
 @pytest.fixture
@@ -125,6 +125,18 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
 def test_an_empty_folder_is_taken(tmp_path):
     Run.create(str(tmp_path), [Source("/data", "folders")], Config())
     assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_settings_that_an_oracle_chose_are_marked_for_whoever_takes_them_from_the_run(where, tmp_path):
+    file = tmp_path / "run" / "config.yaml"
+    made = Run.create(where, [Source("/data", "folders")], Config())
+    for oracle, write, marked in ((False, True, False), (True, False, False), (True, True, True), (False, True, True)):
+        assert Run.create(where, made.sources, Config(), oracle=oracle, write=write) == made
+        assert is_oracle(file.read_text()) is marked
+        assert from_yaml(file.read_text()) == Config()
+    Run.create(str(tmp_path / "other"), made.sources, Config(), oracle=True)
+    assert is_oracle((tmp_path / "other" / "config.yaml").read_text())
+    assert Run.open(str(tmp_path / "other")).config == Config()
 
 
 def test_a_missing_run_says_what_makes_one(where):

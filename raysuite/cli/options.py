@@ -10,7 +10,7 @@ import click
 
 from raysuite.config import OBJECTIVES, Config
 from raysuite.corruption.photographs import check_textures
-from raysuite.settings import PRESETS, from_yaml, preset, text_of, with_words
+from raysuite.settings import PRESETS, from_yaml, is_oracle, preset, text_of, with_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,3 +131,8 @@ def build_config(
     if steps is not None:
         shorthand.append(f"training.steps={steps}")
     return check_textures(with_words(config, [*shorthand, *words]))
+
+
+def from_oracle(file: str | None) -> bool:
+    """Whether what ``--config`` names, if anything, says that it was chosen with the labels of test images."""
+    return file is not None and is_oracle(text_of(file))

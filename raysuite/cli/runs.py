@@ -15,13 +15,13 @@ from raysuite.cli.options import (
     build_config,
     category_option,
     data_argument,
+    from_oracle,
     json_option,
     layout_option,
     objective_option,
     settings_options,
 )
 from raysuite.forecast import Outlook, in_words
-from raysuite.settings import is_oracle
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3
@@ -232,7 +232,7 @@ def _request(obj: dict[str, Any], data: tuple[str, ...], run: str, **given: Any)
         run=run,
         data=data,
         config=build_config(given["name"], given["file"], given["image_size"], given["steps"], given["words"]),
-        oracle=given["file"] is not None and is_oracle(Location.of(given["file"]).read_text()),
+        oracle=from_oracle(given["file"]),
         layout=given["layout"],
         categories=given["categories"],
         seeds=given["seeds"],

@@ -52,7 +52,7 @@ class Request:
         address: Of the Ray cluster; None starts Ray here.
         arguments: The command's words, for the provenance.
         worker_logs: Show what workers print.
-        oracle: Whether the settings were chosen with the labels of the test images, for the provenance.
+        oracle: Whether the settings were chosen with the labels of the test images, for the run's files.
     """
 
     run: str
@@ -163,7 +163,7 @@ def at_work(request: Request) -> Iterator[tuple[Run, list[Member], tuple[Listing
     """
     listings = find_listings(request)
     with owned(Run.place(request.run)):
-        run = Run.create(request.run, _sources(listings), request.config)
+        run = Run.create(request.run, _sources(listings), request.config, oracle=request.oracle)
         yield run, _members(run, request, listings), listings
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
+from raysuite.datasets.entries import Source
 from raysuite.pipelines import benchmark, trials
+from raysuite.pipelines.tuning.plan import Request
 from raysuite.planning import Node
+from raysuite.runs import Run
+from raysuite.settings import preset, to_mapping, with_words
+from raysuite.storage import Location
+from raysuite.tuning.trials import read_trials, rows_of, write_trial
+from tests.reporting.search_folder import write_search_folder
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +97,6 @@ def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_b
     assert refused.exit_code == 1
     assert "no run folder" in refused.stderr
     from raysuite.datasets.layouts import find_entries
-    from raysuite.runs import Run
-    from raysuite.settings import preset, with_words
-    from raysuite.storage import Location
 
     listing = find_entries(Location.of(small_benchmark))
     Run.create(str(tmp_path / "other"), [listing.source], with_words(preset("tiny"), [SMALL[-1], "data.image_size=64"]))
@@ -99,6 +105,45 @@ def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_b
     assert "1 training, 1 at once, 2 CPUs each" in left.stdout
     assert "flange/seed-0" in left.stdout
     assert "Nothing is left" in call("train", small_benchmark, tmp_path / "other", "--category", "weave").stdout
+
+
+def tune(data: Path, folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["tune", str(data), "--run", str(folder), "--dry-run", *words])
+
+
+def test_a_search_by_good_images_does_not_start_from_what_an_oracle_chose(
+    small_benchmark: Path, tmp_path: Path
+) -> None:
+    config = with_words(preset("tiny"), [SMALL[-1], "data.image_size=64"])
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump({"oracle": True, "settings": to_mapping(config)}))
+    Run.create(str(tmp_path / "made"), [Source("/data", "mvtec")], config, oracle=True)
+    for file in (tmp_path / "best.yaml", tmp_path / "made" / "config.yaml"):
+        words = (small_benchmark, tmp_path / "run", "--config", str(file), "--set", "training.steps=9")
+        refused = tune(*words)
+        assert refused.exit_code == 2, refused.output
+        assert "--config has settings that were chosen with the labels of test images" in refused.stderr
+        assert "or --objective oracle" in refused.stderr
+        assert tune(*words, "--objective", "oracle").exit_code == 0
+    assert tune(small_benchmark, tmp_path / "run", "--preset", "tiny", *SMALL).exit_code == 0
+    assert Request(run="", data=(), config=config, oracle=True, from_oracle=True).as_benchmark().oracle
+
+
+@pytest.mark.parametrize("rows_say", [True, False], ids=["", "rows of older versions"])
+@pytest.mark.parametrize("oracle", [True, False])
+def test_a_search_by_good_images_does_not_try_the_best_of_an_oracle_s(
+    oracle: bool, rows_say: bool, small_benchmark: Path, tmp_path: Path
+) -> None:
+    earlier = write_search_folder(Location.of(tmp_path / "earlier"), oracle=oracle, is_over=False)
+    if not rows_say:
+        for record in read_trials(rows_of(earlier)):
+            write_trial(rows_of(earlier), replace(record, objective=None))
+    words = ("--preset", "tiny", *SMALL, "--space", "capacity", "--warm-start", str(earlier))
+    good = tune(small_benchmark, tmp_path / "run", *words)
+    assert good.exit_code == (2 if oracle else 0), good.output
+    if oracle:
+        assert f"--warm-start {earlier} is a search by the labels of test images" in good.stderr
+        assert "or --objective oracle" in good.stderr
+    assert tune(small_benchmark, tmp_path / "run", *words, "--objective", "oracle").exit_code == 0
 
 
 @pytest.mark.parametrize("option", ["--set", "--fix"])

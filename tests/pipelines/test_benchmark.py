@@ -18,10 +18,10 @@ from raysuite.datasets.decoding import decode_image, decode_mask
 from raysuite.detection.detector import Detector
 from raysuite.errors import ConfigError, DatasetError, RunError
 from raysuite.locks import Owner
-from raysuite.pipelines.benchmark import Request, benchmark, evaluate, train
+from raysuite.pipelines.benchmark import Request, at_work, benchmark, evaluate, train
 from raysuite.pipelines.progress import Event
 from raysuite.runs import Run
-from raysuite.settings import preset, with_words
+from raysuite.settings import is_oracle, preset, with_words
 from raysuite.standing import standings
 from raysuite.timeline import spans
 
@@ -57,6 +57,15 @@ def finished(data: Path, config: Config, tmp_path_factory: pytest.TempPathFactor
     events: list[Event] = []
     benchmark(request, events.append)
     return request, events
+
+
+@pytest.mark.parametrize("oracle", [True, False])
+def test_a_run_says_to_whoever_takes_its_settings_that_an_oracle_chose_them(
+    small_benchmark: Path, config: Config, tmp_path: Path, oracle: bool
+) -> None:
+    request = Request(run=str(tmp_path / "run"), data=(str(small_benchmark),), config=config, oracle=oracle)
+    with at_work(request):
+        assert is_oracle((tmp_path / "run" / "config.yaml").read_text()) is oracle
 
 
 def test_run_folder_holds_what_its_contract_says(finished: tuple[Request, list[Event]]) -> None:

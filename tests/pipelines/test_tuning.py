@@ -25,6 +25,7 @@ from raysuite.errors import ClusterError, ConfigError, RunError
 from raysuite.pipelines import benchmark
 from raysuite.pipelines.progress import Event
 from raysuite.pipelines.tuning import job
+from raysuite.pipelines.tuning.finals import retrain
 from raysuite.pipelines.tuning.folder import SearchFolder
 from raysuite.pipelines.tuning.plan import Request, plan_of, resources
 from raysuite.planning import Need, Node
@@ -221,6 +222,8 @@ def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_ow
     for name in ("best-weave.yaml", "best-flange.yaml", "summary.md", "report.html", *pages):
         assert "ORACLE" in (root / name).read_text(encoding="utf-8"), name
     assert "ORACLE" not in (root / "final" / "default" / "metrics.md").read_text(encoding="utf-8")
+    for name, marked in ((".", False), ("final/default", False), *((f"final/{name}", True) for name in winners)):
+        assert settings.is_oracle((root / name / "config.yaml").read_text()) is marked, name
     for name in ("summary.json", "search.json", "plan.json"):
         assert json.loads((root / name).read_text())["objective"] == "oracle", name
     for file in (root / "trials.parquet", root / "test.parquet", *(root / "trials" / "rows").iterdir()):
@@ -230,6 +233,17 @@ def test_an_oracle_is_marked_everywhere_and_each_category_has_settings_of_its_ow
     assert any("after 6 steps" in words for words in scores)
     assert all("score (oracle)" in words for words in scores)
     assert sum("ORACLE: scored with the labels of the test images" in words for words in told) == 2
+
+
+@pytest.mark.parametrize("oracle", [True, False])
+def test_a_run_of_retrained_winners_is_marked_as_the_search_is(
+    small_benchmark: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oracle: bool
+) -> None:
+    monkeypatch.setattr(benchmark, "benchmark", lambda *_: (None, []))
+    request = request_of(small_benchmark, tmp_path / "search", config, oracle=oracle)
+    folder = SearchFolder(Run.create(request.run, [], config))
+    retrain(folder, "winner", config, ["weave"], replace(request.as_benchmark(), oracle=oracle), lambda _: None)
+    assert settings.is_oracle((tmp_path / "search" / "final" / "winner" / "config.yaml").read_text()) is oracle
 
 
 def test_a_plan_by_an_oracle_is_marked(small_benchmark: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def retrain(
     asked = replace(request, run=where.uri, config=config, categories=tuple(categories), objectives=())
     listings = benchmark.find_listings(asked)
     with owned(Run.place(where.uri)):
-        run = Run.create(where.uri, [listing.source for listing in listings], config)
+        run = Run.create(where.uri, [listing.source for listing in listings], config, oracle=asked.oracle)
         _share_shards(folder.run.shards, run.shards, categories)
 
     def tell(event: Event) -> None:

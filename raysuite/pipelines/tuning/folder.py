@@ -51,6 +51,15 @@ class SearchFolder:
         """The run folders of the retrained winners and of the default."""
         return self.run.root / "final"
 
+    @property
+    def objective(self) -> str | None:
+        """What its trials are scored by, ``good`` or ``oracle``, as it was noted when the search was begun.
+
+        Raises:
+            RunError: The note is damaged, or of another version.
+        """
+        return (self._noted() or {}).get("objective")
+
     def first(self) -> list[dict[str, Any]] | None:
         """Values that are tried first, as they were noted when the search was begun; ``None`` if it was not yet.
 

@@ -73,7 +73,8 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
         planned = plan_of(request, listings, cluster_nodes(), growth(), first)
         if planned.lack is not None:
             planner_for(jobs_of(request), 1, request.gpu_share)  # asks a cluster that grows whether it ever could
-        run = Run.create(request.run, [listing.source for listing in listings], request.config)
+        sources = [listing.source for listing in listings]
+        run = Run.create(request.run, sources, request.config, oracle=request.from_oracle)
         folder = SearchFolder(run)
         folder.claim(_card(request, planned), planned.first)
         planned = replace(planned, first=tuple(folder.first() or ()))
@@ -86,7 +87,7 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
         }  # fmt: skip
         provenance.record(
             run.root, arguments=request.arguments, data=data, seeds=(request.seed,),
-            objectives=(request.config.objective.kind,),
+            objectives=(request.config.objective.kind,), oracle=request.from_oracle,
         )  # fmt: skip
         briefs = [_brief(request, run, planned, group) for group in planned.groups]
         for index, brief in enumerate(briefs):

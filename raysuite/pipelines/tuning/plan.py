@@ -49,6 +49,7 @@ class Request:
         early_stopping: Whether ASHA stops trials that others leave behind.
         minimise: ``latency_ms`` or ``parameters``, to be searched for beside the score.
         oracle: Score trials on the test images, with their labels.
+        from_oracle: Whether what the search starts from was chosen with the labels of test images.
         trials: How many, of each category with `per_category`; ``None`` for `TRIALS`, or as many as there is time for.
         time_budget: Seconds for the search, without what follows; ``None`` for no limit.
         max_concurrent: Trials at once; ``None`` for as many as fit.
@@ -76,6 +77,7 @@ class Request:
     early_stopping: bool = True
     minimise: str | None = None
     oracle: bool = False
+    from_oracle: bool = False
     trials: int | None = None
     time_budget: float | None = None
     max_concurrent: int | None = None
@@ -92,6 +94,12 @@ class Request:
     def __post_init__(self) -> None:
         if self.minimise and self.search != "tpe":
             raise ConfigError(f"--minimise is for --search tpe; a {self.search} search goes for nothing")
+        if self.from_oracle and not self.oracle:
+            # Else the default that all is measured against knows the test images, and with it whatever comes of it.
+            raise ConfigError(
+                "--config has settings that were chosen with the labels of test images (oracle: true), which a search "
+                "by good images must not start from: take other settings, or --objective oracle"
+            )
 
     @property
     def objective(self) -> str:
@@ -113,7 +121,7 @@ class Request:
         return benchmark.Request(
             run=self.run, data=self.data, config=self.config, layout=self.layout,
             categories=self.categories, gpu_share=self.gpu_share, arguments=self.arguments,
-            worker_logs=self.worker_logs, address=self.address,
+            worker_logs=self.worker_logs, address=self.address, oracle=self.from_oracle,
         )  # fmt: skip
 
 
@@ -205,7 +213,7 @@ def plan_of(
         noted: What the search tries first, if it was begun before: an earlier one that this is from may have gone on.
 
     Raises:
-        ConfigError: Space or settings cannot be used.
+        ConfigError: Space or settings cannot be used, or an earlier search knows labels that this one must not.
         RunError: An earlier search has nothing to start from.
         ClusterError: The cluster could never hold so many trials at once.
     """
@@ -259,6 +267,12 @@ def _first(request: Request, space: Space) -> list[Values]:
         records = [record for record in read_trials(folder.rows) if record.reached is not None]
         if not records:
             raise RunError(f"{where} has no trial with a score to start from")
+        # Rows of older versions do not say by what they are scored.
+        if not request.oracle and "oracle" in {record.objective or folder.objective for record in records}:
+            raise ConfigError(
+                f"--warm-start {where} is a search by the labels of test images, whose best trials a search by good "
+                "images must not try: take another --warm-start, or --objective oracle"
+            )
         ranked = sorted(records, key=lambda record: record.reached or (0, 0.0), reverse=True)
         for category in dict.fromkeys(record.category for record in ranked):
             best = [record for record in ranked if record.category == category][:WARM]
