@@ -13,7 +13,7 @@ from raysuite.config import Config
 from raysuite.datasets.entries import Listing, Source
 from raysuite.datasets.layouts import find_all
 from raysuite.datasets.shards import Manifest
-from raysuite.errors import DatasetError, RunError
+from raysuite.errors import ConfigError, DatasetError, RunError
 from raysuite.forecast import Outlook
 from raysuite.locks import owned
 from raysuite.pipelines.evaluation import evaluate_all
@@ -31,6 +31,7 @@ from raysuite.runs import Member, Run
 from raysuite.settings import for_objective
 from raysuite.storage import Location
 from raysuite.training.distributed import rows_each
+from raysuite.tuning.standing import is_search
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def train(request: Request, on_event: Listener) -> tuple[Run, list[Member]]:
     """Shard and train; returns the run and the members that failed.
 
     Raises:
-        ConfigError: The run folder belongs to another configuration.
+        ConfigError: The run folder belongs to another configuration, or to a search.
         DatasetError: A data set cannot be used, or two have a category of the same name.
         RunError: Another command works on the run folder.
         ClusterError: Ray cannot be reached.
@@ -92,11 +93,12 @@ def plan(request: Request) -> Outlook | None:
     address Ray is not started: plan and trial are for this machine, in this process.
 
     Raises:
-        ConfigError: The run folder belongs to another configuration.
+        ConfigError: The run folder belongs to another configuration, or to a search.
         DatasetError: A data set cannot be used, or two have a category of the same name.
         ClusterError: Ray cannot be reached, or the cluster can never hold a training.
     """
     listings = find_listings(request)
+    _refuse_search(Run.place(request.run))
     run = Run.create(request.run, _sources(listings), request.config, write=False)
     members = _members(run, request, listings)
     todo = [member for member in members if not member.is_trained]
@@ -157,12 +159,13 @@ def at_work(request: Request) -> Iterator[tuple[Run, list[Member], tuple[Listing
     commands that find none there, one makes it and the other is told so.
 
     Raises:
-        ConfigError: The run folder belongs to another configuration.
+        ConfigError: The run folder belongs to another configuration, or to a search.
         DatasetError: A data set cannot be used, or two have a category of the same name.
         RunError: The folder holds something else, or another command works on it.
     """
     listings = find_listings(request)
-    with owned(Run.place(request.run)):
+    with owned(place := Run.place(request.run)):
+        _refuse_search(place)
         run = Run.create(request.run, _sources(listings), request.config, oracle=request.oracle)
         yield run, _members(run, request, listings), listings
 
@@ -186,6 +189,12 @@ def find_listings(request: Request) -> tuple[Listing, ...]:
         if kind != request.config.objective.kind:
             for_objective(request.config, kind)
     return listings
+
+
+def _refuse_search(root: Location) -> None:
+    """Its settings are those that it starts from, so that a run may seem to be one that was begun here."""
+    if is_search(root):
+        raise ConfigError(f"{root} is the folder of a search (raysuite tune), not of a run; take another --run folder")
 
 
 def _sources(listings: Sequence[Listing]) -> list[Source]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from raysuite.cli.main import main
 from raysuite.datasets.entries import Source
+from raysuite.datasets.layouts import find_entries
 from raysuite.pipelines import benchmark, trials
 from raysuite.pipelines.tuning.plan import Request
 from raysuite.planning import Node
@@ -96,7 +97,6 @@ def test_a_dry_run_counts_only_what_is_left_and_refuses_a_foreign_folder(small_b
     refused = call("train", small_benchmark, tmp_path / "run")
     assert refused.exit_code == 1
     assert "no run folder" in refused.stderr
-    from raysuite.datasets.layouts import find_entries
 
     listing = find_entries(Location.of(small_benchmark))
     Run.create(str(tmp_path / "other"), [listing.source], with_words(preset("tiny"), [SMALL[-1], "data.image_size=64"]))
@@ -126,6 +126,40 @@ def test_a_search_by_good_images_does_not_start_from_what_an_oracle_chose(
         assert tune(*words, "--objective", "oracle").exit_code == 0
     assert tune(small_benchmark, tmp_path / "run", "--preset", "tiny", *SMALL).exit_code == 0
     assert Request(run="", data=(), config=config, oracle=True, from_oracle=True).as_benchmark().oracle
+
+
+def made_as(data: Path, folder: Path) -> tuple[Run, list[str]]:
+    """A run folder without anything in it, and the words that it is made with."""
+    listing = find_entries(Location.of(data))
+    config = with_words(preset("tiny"), [SMALL[-1], "data.image_size=64"])
+    return Run.create(str(folder), [listing.source], config), ["--preset", "tiny", *SMALL]
+
+
+@pytest.mark.parametrize("rest", ["shards/manifest.json", "weave/seed-0/metrics.json", "provenance.json"])
+def test_a_search_takes_over_no_run(rest: str, small_benchmark: Path, tmp_path: Path) -> None:
+    run, words = made_as(small_benchmark, tmp_path / "run")
+    for draft in ("owner.json", "config.yaml.0123abcd.tmp", "search.json.0123abcd.tmp"):
+        (tmp_path / "run" / draft).write_text("")
+    killed = tune(small_benchmark, tmp_path / "run", *words)
+    assert killed.exit_code == 0, f"a search killed before it was noted goes on: {killed.output}"
+    (run.root / rest).write_text("{}")
+    refused = tune(small_benchmark, tmp_path / "run", *words)
+    assert refused.exit_code == 2, refused.output
+    assert f"{run.root} is the folder of a run (raysuite train or benchmark), and of no search" in refused.stderr
+    assert "take another --run folder" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["benchmark", "train"])
+def test_a_run_takes_over_no_search(command: str, small_benchmark: Path, tmp_path: Path) -> None:
+    run, words = made_as(small_benchmark, tmp_path / "run")
+    (run.root / "search.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    for more in ((), ("--dry-run",)):
+        line = [command, str(small_benchmark), "--run", str(tmp_path / "run"), *words, *more]
+        refused = CliRunner().invoke(main, line)
+        assert refused.exit_code == 2, refused.output
+        assert f"{run.root} is the folder of a search (raysuite tune), not of a run; take another" in refused.stderr
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("rows_say", [True, False], ids=["", "rows of older versions"])

@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from raysuite.credentials import concealed
 from raysuite.errors import ConfigError, RunError
+from raysuite.locks import FILE as OWNER_FILE
 from raysuite.runs import Run
 from raysuite.storage import Location
+from raysuite.tuning.standing import is_search
 from raysuite.tuning.trials import rows_of
 
 FORMAT_VERSION = 1
@@ -50,6 +52,23 @@ class SearchFolder:
     def finals(self) -> Location:
         """The run folders of the retrained winners and of the default."""
         return self.run.root / "final"
+
+    def check_no_other_run(self) -> None:
+        """See that nothing lies here yet, or a search.
+
+        A search that was stopped before it was noted leaves ``config.yaml`` alone; ``train`` and ``benchmark`` go on to
+        write shards beside it.
+
+        Raises:
+            ConfigError: The folder is that of a run which is no search.
+        """
+        root = self.run.root
+        own = (".", OWNER_FILE, "config.yaml", "search.json")  # and their drafts
+        if not is_search(root) and root.is_dir() and any(not name.startswith(own) for name, _ in root.children()):
+            raise ConfigError(
+                f"{root} is the folder of a run (raysuite train or benchmark), and of no search; "
+                "take another --run folder"
+            )
 
     @property
     def objective(self) -> str | None:

@@ -37,7 +37,7 @@ def plan(request: Request) -> Plan:
     """What `tune` would do; nothing is written, and without an address Ray is not started.
 
     Raises:
-        ConfigError: Space or settings cannot be used, or the folder belongs to another search.
+        ConfigError: Space or settings cannot be used, or the folder belongs to another search or run.
         DatasetError: A data set cannot be used.
         ClusterError: Ray cannot be reached, or can never hold so many trials at once.
     """
@@ -57,7 +57,7 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
     """Search, retrain and judge; returns the folder and what stands in its ``summary.json``.
 
     Raises:
-        ConfigError: Space or settings cannot be used, or the folder belongs to another search.
+        ConfigError: Space or settings cannot be used, or the folder belongs to another search or run.
         DatasetError: A data set cannot be used.
         RunError: Another command works on the folder, or no trial came to a score.
         ClusterError: Ray cannot be reached, or can never hold so many trials at once.
@@ -97,9 +97,11 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
 
 
 def _there(request: Request, listings: Sequence[Listing]) -> SearchFolder:
-    """The folder as it is or would be; nothing is written. Raises if it was made with other settings."""
+    """The folder as it is or would be; nothing is written. Raises if it is another run's, or of other settings."""
     sources = [listing.source for listing in listings]
-    return SearchFolder(Run.create(request.run, sources, request.config, write=False))
+    folder = SearchFolder(Run.create(request.run, sources, request.config, write=False))
+    folder.check_no_other_run()
+    return folder
 
 
 def _time_left(request: Request, folder: SearchFolder, briefs: Sequence[Brief], index: int) -> float | None:
