@@ -62,6 +62,7 @@ def test_a_spec_that_cannot_be_meant_is_refused_with_its_key(changes: dict[str, 
     [
         "s3://AKIA123:secret@bucket/runs",
         "s3://bucket/runs?access_key=AKIA&secret_key=abc",
+        "abfss://box@store.example/runs?tenant_id=a&client_id=b&client_secret=c",
         "https://account.blob.core.windows.net/runs?sv=1&sig=abc",
     ],
 )
