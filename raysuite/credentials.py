@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 _USER = re.compile(r"://[^/?#\s]*@")
-_OPTION = re.compile(r"(?i)([?&](?:access_key|secret_key|client_secret|session_token|sig|signature|token|password)=)[^&\s'\"]*")
+_OPTION = re.compile(
+    r"(?i)([?&](?:access_key|secret_key|client_secret|session_token|sig|signature|token|password)=)[^&\s'\"]*"
+)
 
 
 def reveals(text: str) -> bool:
