@@ -119,9 +119,17 @@ def settings_options(command: F) -> F:
 
 
 def build_config(
-    name: str | None, file: str | None, image_size: int | None, steps: int | None, words: tuple[str, ...]
+    name: str | None,
+    file: str | None,
+    image_size: int | None,
+    steps: int | None,
+    words: tuple[str, ...],
+    fixed: tuple[str, ...] | None = None,
 ) -> Config:
-    """The settings that the options of `settings_options` ask for, the more particular ones winning."""
+    """The settings that the options of `settings_options` ask for, the more particular ones winning.
+
+    ``fixed`` are the words of ``--fix``, of a command that searches the other settings; ``None`` for all others.
+    """
     config = from_yaml(text_of(file), file) if file else preset(name or "small")
     if file and name:
         raise click.UsageError("give --preset or --config, not both: a config names its own preset")
@@ -130,7 +138,10 @@ def build_config(
         shorthand.append(f"data.image_size={image_size}")
     if steps is not None:
         shorthand.append(f"training.steps={steps}")
-    return check_textures(with_words(config, [*shorthand, *words]))
+    config = with_words(config, [*shorthand, *words])
+    if fixed is None:
+        return check_textures(config)
+    return check_textures(with_words(config, fixed, "--fix"), searched=True)
 
 
 def from_oracle(file: str | None) -> bool:

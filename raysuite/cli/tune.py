@@ -21,8 +21,6 @@ from raysuite.cli.options import (
     settings_options,
 )
 from raysuite.cli.runs import FINISHED_WITH_FAILURES, gpu_share_option
-from raysuite.corruption.photographs import check_textures
-from raysuite.settings import with_words
 
 
 @click.command()
@@ -174,8 +172,9 @@ def _domain(of: dict[str, Any]) -> str:
 def _request(obj: dict[str, Any], **given: Any) -> Any:
     from raysuite.pipelines.tuning.plan import Request  # noqa: PLC0415
 
-    config = build_config(given["name"], given["file"], given["image_size"], given["steps"], given["words"])
-    config = check_textures(with_words(config, given["fix"], "--fix"), searched=True)
+    config = build_config(
+        given["name"], given["file"], given["image_size"], given["steps"], given["words"], given["fix"]
+    )  # fmt: skip
     return Request(
         run=given["run"],
         data=given["data"],

@@ -34,6 +34,15 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
     return info
 
 
+def tar_of_six() -> bytearray:
+    """A tar with 0.png to 5.png."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as tar:
+        for k in range(6):
+            tar.addfile(member(f"{k}.png"), io.BytesIO(IMAGE))
+    return bytearray(sink.getvalue())
+
+
 def test_tar_members_that_lead_out_or_elsewhere_are_rows(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name in ("good.png", "../../etc/cron.png", "/abs.png", "a/../../b.png", "C:\\x.png"):
@@ -137,10 +146,7 @@ def test_what_is_no_archive_is_one_row(tmp_path: Path, suffix: str, content: byt
 
 
 def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for k in range(6):
-            tar.addfile(member(f"{k}.png"), io.BytesIO(IMAGE))
-    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data = tar_of_six()
     at = data.index(b"3.png")
     data[at + 148 : at + 156] = b"garbage!"
     (tmp_path / "a.tar").write_bytes(data)
@@ -231,20 +237,16 @@ def test_a_64_bit_end_record_that_is_nowhere_is_a_row(tmp_path: Path) -> None:
 
 
 def test_a_tar_that_seems_to_end_in_its_middle_says_so(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for k in range(6):
-            tar.addfile(member(f"{k}.png"), io.BytesIO(IMAGE))
-    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data = tar_of_six()
     at = data.index(b"3.png")
     data[at : at + 512] = bytes(512)
     (tmp_path / "a.tar").write_bytes(data)
-    two = (tmp_path / "a.tar").read_bytes()
     expected = {"a.tar/0.png": "ok", "a.tar/1.png": "ok", "a.tar/2.png": "ok", "a.tar": "Damaged"}
     assert kinds(Listing([str(tmp_path / "a.tar")])) == expected
     with tarfile.open(tmp_path / "b.tar", "w") as tar:
         tar.addfile(member("b.png"), io.BytesIO(IMAGE))
     one = (tmp_path / "b.tar").read_bytes()
-    (tmp_path / "b.tar").write_bytes(one + two)
+    (tmp_path / "b.tar").write_bytes(one + data)
     assert kinds(Listing([str(tmp_path / "b.tar")])) == {"b.tar/b.png": "ok", "b.tar": "Damaged"}
 
 
