@@ -19,11 +19,10 @@ from raysuite.cli.report import compare, report
 from raysuite.cli.runs import benchmark, evaluate, train
 from raysuite.cli.score import score
 from raysuite.cli.status import status
+from raysuite.cli.stopping import INTERRUPTED, TERMINATED, Terminated, terminable
 from raysuite.cli.submit import submit
 from raysuite.cli.tune import tune
 from raysuite.errors import RaysuiteError
-
-INTERRUPTED = 130
 
 
 class _Group(click.Group):
@@ -31,15 +30,16 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with terminable():
+                return super().invoke(ctx)
         except RaysuiteError as error:
             if ctx.params.get("debug"):
                 raise
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             click.echo("\nStopped. Finished steps are kept; the same command goes on from there.", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,6 +73,7 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     if address:
         # Ray itself tries for 20 seconds, and then logs a screenful.
         reach(address)
+    stop = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -81,6 +84,9 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     except Exception as error:  # A node that is too slow to start is told by a bare one.
         told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
+    if stop is not None and threading.current_thread() is threading.main_thread():
+        # Ray takes it over, for a stack trace and an end without any cleaning up.
+        signal.signal(signal.SIGTERM, stop)
     printer: Any = worker.print_to_stdstream
     if not worker_logs:
         # Ray prints a wall of text for each worker that dies, whatever its logging level; the fleet says it in a line.

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a training: a clean end, word on how to go on, and nothing half-written taken for done."""
+"""A signal in the middle of a training: a clean end, word on how to go on, and nothing half-written taken for done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ pytestmark = pytest.mark.ray
 WORDS = ["--preset", "tiny", "--image-size", "64", "--set", "model.dilations=[1,2]", "--steps", "1000000"]
 
 
-def test_interrupted_training_ends_cleanly_and_says_how_to_go_on(small_benchmark: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_training_ends_cleanly_and_says_how_to_go_on(
+    small_benchmark: Path, tmp_path: Path, number: signal.Signals, expected: int
+) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "raysuite.cli.main", "train", str(small_benchmark), "--run", str(run), *WORDS]
     log = tmp_path / "log"
@@ -33,15 +36,16 @@ def test_interrupted_training_ends_cleanly_and_says_how_to_go_on(small_benchmark
         while "images/s" not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.5)
         assert "images/s" in log.read_text(), log.read_text()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         code = process.wait(timeout=120)
     finally:
         process.kill()
         process.wait()
     said = log.read_text()
-    assert code == 130, said
+    assert code == expected, said
     assert "the same command goes on" in said
     assert "Traceback" not in said
+    assert "SIGTERM" not in said
     member = Run.open(str(run)).member("weave", 0)
     assert not member.is_trained
     assert member.status()["state"] == "training"

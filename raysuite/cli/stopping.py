@@ -1,0 +1,35 @@
+"""Being told to stop: Ctrl-C, and the SIGTERM of schedulers, service managers and ``timeout``, end a command alike."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+TERMINATED = 143
+"""128 and the signal's number, as shells count."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. It is an interrupt, so that whatever cleans up after Ctrl-C does so after this too."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM raise `Terminated` in the main thread, and put back at the end what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        # None is a handler that Python did not install, and cannot put back.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
