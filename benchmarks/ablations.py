@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.measuring import calibrated, figures_on_test, fit, load
+from benchmarks.measuring import calibrated, figures_on_test, fit, load, remember_passes
 from raysuite.config import ERRORS, FILLS, OBJECTIVES, Config
 from raysuite.datasets.layouts import find_entries
 from raysuite.detection.detector import Detector
@@ -117,6 +117,8 @@ def measure(job: tuple[str, str, Config, int, list[str], Path, str]) -> str:
             provenance={"on": on, "training_seconds": trained.seconds},
         ).save(kept)  # fmt: skip
     saved = Detector.load(kept, device)
+    if readings:
+        remember_passes(saved.net)
     detector = calibrated(category, saved.net, config, seed, saved.symmetries)
     figures: dict[str, Any] = {
         "test": figures_on_test(category, detector),

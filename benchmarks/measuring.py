@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -88,3 +89,16 @@ def figures_on_test(category: Category, detector: Detector) -> dict[str, Any]:
     return {
         "image_auroc": image.auroc, "pixel_auroc": pixel.auroc, "pixel_ap": pixel.ap, "aupro": pixel.aupro,
     }  # fmt: skip
+
+
+def remember_passes(net: Autoencoder) -> None:
+    """Have a net answer a batch that it has seen from memory: several readings of it cost its passes once."""
+    compute, known = net.forward, dict[bytes, torch.Tensor]()
+
+    def answer(images_NCHW: torch.Tensor) -> torch.Tensor:
+        key = hashlib.blake2b(images_NCHW.contiguous().cpu().numpy().tobytes()).digest()
+        if key not in known:
+            known[key] = compute(images_NCHW)
+        return known[key]
+
+    net.forward = answer  # type: ignore[method-assign]
