@@ -84,8 +84,8 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     except Exception as error:  # A node that is too slow to start is told by a bare one.
         told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
-    if stop is not None and threading.current_thread() is threading.main_thread():
-        # Ray takes it over, for a stack trace and an end without any cleaning up.
+    if callable(stop) and threading.current_thread() is threading.main_thread():
+        # Ray puts its own in the place of the command's, for a stack trace and an end without any cleaning up.
         signal.signal(signal.SIGTERM, stop)
     printer: Any = worker.print_to_stdstream
     if not worker_logs:
