@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.measuring import calibrated, figures_on_test, fit, load, remember_passes
+from benchmarks.measuring import calibrated, figures_on_test, fit, load, remembered_passes
 from raysuite.config import ERRORS, FILLS, OBJECTIVES, Config
 from raysuite.datasets.layouts import find_entries
 from raysuite.detection.detector import Detector
@@ -117,8 +117,6 @@ def measure(job: tuple[str, str, Config, int, list[str], Path, str]) -> str:
             provenance={"on": on, "training_seconds": trained.seconds},
         ).save(kept)  # fmt: skip
     saved = Detector.load(kept, device)
-    if readings:
-        remember_passes(saved.net)
     detector = calibrated(category, saved.net, config, seed, saved.symmetries)
     figures: dict[str, Any] = {
         "test": figures_on_test(category, detector),
@@ -129,8 +127,8 @@ def measure(job: tuple[str, str, Config, int, list[str], Path, str]) -> str:
         "seconds": time.perf_counter() - start,
         "readings": json.loads(file.read_text())["readings"] if file.exists() else {},
     }
-    if readings:
-        fixed = replace(config, detection=replace(config.detection, choice="fixed"))
+    fixed = replace(config, detection=replace(config.detection, choice="fixed"))
+    with remembered_passes(saved.net):
         for table in readings:
             for label, words in READINGS[table].items():
                 reading = calibrated(category, saved.net, with_words(fixed, words), seed, saved.symmetries)

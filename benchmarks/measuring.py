@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -91,7 +92,8 @@ def figures_on_test(category: Category, detector: Detector) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def remember_passes(net: Autoencoder) -> None:
+@contextmanager
+def remembered_passes(net: Autoencoder) -> Iterator[None]:
     """Have a net answer a batch that it has seen from memory: several readings of it cost its passes once."""
     compute, known = net.forward, dict[bytes, torch.Tensor]()
 
@@ -102,3 +104,8 @@ def remember_passes(net: Autoencoder) -> None:
         return known[key]
 
     net.forward = answer  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        # It holds the net, and all that it answered.
+        del net.forward

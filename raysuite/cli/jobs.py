@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysuite.cli.options import Duration, jobs_address_option, json_option
+from raysuite.cli.stopping import code_of
 from raysuite.errors import ConfigError, JobError
 from raysuite.forecast import in_words
 from raysuite.storage import Location
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from raysuite.submission.job import Job
 
 MOST_SHOWN = 72
-STOPPED_WATCHING = 130
 HEADS = ("job", "state", "code", "started", "took", "by", "command")
 job_argument = click.argument("name", metavar="JOB")
 patience_option = click.option(
@@ -43,12 +43,12 @@ def watching(name: str) -> Iterator[None]:
     """Let Ctrl-C end the watching of a job, and say that the job itself goes on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         click.echo(
             f"\nThe job goes on. Its log: raysuite jobs logs {name} --follow; to end it: raysuite jobs stop {name}",
             err=True,
         )
-        raise SystemExit(STOPPED_WATCHING) from None
+        raise SystemExit(code_of(stop)) from None
 
 
 @jobs.command("list")

@@ -19,7 +19,7 @@ from raysuite.cli.report import compare, report
 from raysuite.cli.runs import benchmark, evaluate, train
 from raysuite.cli.score import score
 from raysuite.cli.status import status
-from raysuite.cli.stopping import INTERRUPTED, TERMINATED, Terminated, terminable
+from raysuite.cli.stopping import code_of, terminable
 from raysuite.cli.submit import submit
 from raysuite.cli.tune import tune
 from raysuite.errors import RaysuiteError
@@ -39,7 +39,7 @@ class _Group(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as stop:
             click.echo("\nStopped. Finished steps are kept; the same command goes on from there.", err=True)
-            ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+            ctx.exit(code_of(stop))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from raysuite.cli import search_status
 from raysuite.cli.options import json_option
+from raysuite.cli.stopping import Terminated
 from raysuite.cli.table import coloured, plain, summary
 from raysuite.locks import Owner
 from raysuite.runs import Run
@@ -42,12 +42,15 @@ def status(run: str, as_json: bool, watch: bool) -> None:
       raysuite status tuned/grid --watch
     """
     opened, console = Run.open(run), Console(highlight=False)
-    # Ctrl-C is the way out of watching.
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         if as_json or not console.is_terminal:
             _print(opened, as_json=as_json, watch=watch)
         else:
             _draw(opened, console, watch=watch)
+    except KeyboardInterrupt as stop:
+        # Ctrl-C is the way out of watching.
+        if isinstance(stop, Terminated):
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,12 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Have SIGTERM raise `Terminated` in the main thread, and put back at the end what it did before."""
-    if threading.current_thread() is not threading.main_thread():
+    """Have SIGTERM raise `Terminated` in the main thread, and put back at the end what it did before.
+
+    Where it is ignored it stays so, as Ctrl-C does in Python.
+    """
+    ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -31,5 +35,12 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
+def code_of(stop: KeyboardInterrupt) -> int:
+    """The exit code of a command that was stopped."""
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    # A second one, which ``timeout`` sends, must not end the cleaning up.
+    signal.signal(number, signal.SIG_IGN)
     raise Terminated

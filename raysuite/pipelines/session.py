@@ -12,9 +12,9 @@ from typing import Any
 import ray
 import torch
 
-# Not for the public, and Ray's version is pinned: the first prints what no setting silences, the second is what Ray
-# itself counts by (quotas of containers too).
-from ray._private import worker
+# Not for the public, and Ray's version is pinned: the first has Ray's handler of SIGTERM, the second prints what no
+# setting silences, the third is what Ray itself counts by (quotas of containers too).
+from ray._private import utils, worker
 from ray._private.utils import get_num_cpus
 
 from raysuite.errors import ClusterError
@@ -49,6 +49,23 @@ def _say_nothing(*_args: object, **_more: object) -> None:
 
 
 @contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the command's way of ending on SIGTERM, if it has one: Ray's is an exit code, or a stack trace."""
+    stop = signal.getsignal(signal.SIGTERM)
+    if not callable(stop) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    set_handler = utils.set_sigterm_handler
+    utils.set_sigterm_handler = _say_nothing
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_handler
+        # Ray's core has taken it all the same.
+        signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
 def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[dict[str, float]]:
     """Be connected to Ray, and hand back the connection, and with it all that it runs, at the end.
 
@@ -73,20 +90,17 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     if address:
         # Ray itself tries for 20 seconds, and then logs a screenful.
         reach(address)
-    stop = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=worker_logs,
-            logging_level=logging.INFO if worker_logs else logging.ERROR,
-        )
+        with _own_sigterm():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=worker_logs,
+                logging_level=logging.INFO if worker_logs else logging.ERROR,
+            )
     except Exception as error:  # A node that is too slow to start is told by a bare one.
         told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(f"cannot connect to Ray at {address or 'this machine'}: {told}") from error
-    if callable(stop) and threading.current_thread() is threading.main_thread():
-        # Ray puts its own in the place of the command's, for a stack trace and an end without any cleaning up.
-        signal.signal(signal.SIGTERM, stop)
     printer: Any = worker.print_to_stdstream
     if not worker_logs:
         # Ray prints a wall of text for each worker that dies, whatever its logging level; the fleet says it in a line.

@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from raysuite.cli.stopping import Terminated, terminable
+from raysuite.cli.jobs import watching
+from raysuite.cli.stopping import Terminated, code_of, terminable
 
 
 @pytest.fixture
@@ -35,3 +36,34 @@ def test_another_thread_leaves_signals_alone(handler):
     thread.start()
     thread.join()
     assert inside == [handler]
+
+
+def test_a_second_sigterm_does_not_disturb_the_cleaning_up(handler):
+    cleaned = []
+
+    @terminable()
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleaned.append(True)
+
+    with pytest.raises(Terminated):
+        work()
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_where_sigterm_is_ignored_it_stays_so(handler):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with terminable():
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_the_exit_code_tells_which_of_them_it_was(stop, code):
+    assert code_of(stop) == code
+    with pytest.raises(SystemExit) as left, watching("one"):
+        raise stop
+    assert left.value.code == code
