@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -121,6 +122,20 @@ def test_watching_ends_when_nobody_works_any_more(run: Run, monkeypatch: pytest.
     assert result.stdout.count("category") == 2, "once as it was, once as it is in the end"
     assert "failed: later" in result.stdout
     assert "ended without a word" in result.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_the_way_out_of_watching_and_sigterm_an_end_from_outside(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    own(run)
+    # Tests that were started in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(command.time, "sleep", lambda _: signal.raise_signal(number))
+    try:
+        assert call("status", run.root, "--watch").exit_code == code
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_run_without_members_says_so(tmp_path: Path) -> None:
