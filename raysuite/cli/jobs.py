@@ -40,7 +40,7 @@ def jobs() -> None:
 
 @contextlib.contextmanager
 def watching(name: str) -> Iterator[None]:
-    """Let Ctrl-C end the watching of a job, and say that the job itself goes on."""
+    """Let Ctrl-C or SIGTERM end the watching of a job, and say that the job itself goes on."""
     try:
         yield
     except KeyboardInterrupt as stop:

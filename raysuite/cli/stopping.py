@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# 128 and the signal's number, as shells count.
 INTERRUPTED = 130
 TERMINATED = 143
-"""128 and the signal's number, as shells count."""
 
 
 class Terminated(KeyboardInterrupt):
