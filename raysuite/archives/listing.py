@@ -6,10 +6,12 @@ that follow. Members of an archive and rows of a table are counted off.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -83,24 +85,23 @@ class Listing:
                     )
 
     def units(self) -> Iterator[Unit]:
-        """All units of all inputs, in order."""
+        """All units of all inputs, in order; what two of them list, by patterns, is in those of the first alone."""
+        before: list[_Given] = []
         for text in self.inputs:
-            yield from self._of(text)
-
-    def _of(self, text: str) -> Iterator[Unit]:
-        where = Location.of(text)
-        if where.is_file():
-            yield from self._file(text, where, where.name, *version_of(where), named=True)
-        elif where.is_dir():
-            yield from self._folder(text, where, walk(where))
-        elif pattern := split_pattern(text):
-            fits = matcher(pattern[1])
-            root = Location.of(pattern[0])
-            yield from self._folder(
-                text, root, (f for f in walk(root) if f.path.endswith("/") or fits.fullmatch(f.path))
-            )
-        else:
-            raise DatasetError(f"there is nothing at {text} any more")
+            where = Location.of(text)
+            if where.is_file():
+                given = _Given(text, where, True)
+                yield from self._file(text, where, where.name, *version_of(where), named=True)
+            else:
+                if where.is_dir():
+                    given = _Given(text, where, False)
+                elif pattern := split_pattern(text):
+                    given = _Given(text, Location.of(pattern[0]), False, pattern[1])
+                else:
+                    raise DatasetError(f"there is nothing at {text} any more")
+                new = (one for one in walk(given.where) if given.lists(one.path) and not _is_in(before, given, one))
+                yield from self._folder(text, given.where, new)
+            before.append(given)
 
     def _folder(self, source: str, root: Location, found: Iterable[Found]) -> Iterator[Unit]:
         pending: list[Item] = []
@@ -233,7 +234,7 @@ def is_local(unit: Unit) -> bool:
     return "://" not in where or isinstance(Location.of(where).fs, pafs.LocalFileSystem)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Given:
     """An input that is there: of a pattern the folder it begins at, and what follows."""
 
@@ -243,16 +244,39 @@ class _Given:
     pattern: str = ""
 
     def holds(self, other: _Given) -> bool:
-        """Whether what the other one lists would be listed here too, as far as names tell.
-
-        Whether two patterns have images in common, or a pattern some below a folder, only a listing would show.
-        """
-        top = f"{self.where.path.rstrip('/')}/"
-        if not f"{other.where.path.rstrip('/')}/".startswith(top):
+        """Whether all that the other one lists is listed here too, as far as its name tells."""
+        if not f"{other.where.path.rstrip('/')}/".startswith(self.top):
             return False
         if not self.pattern:
             return True
-        return other.is_file and matcher(self.pattern).fullmatch(other.where.path[len(top) :]) is not None
+        return other.is_file and self.lists(other.where.path[len(self.top) :])
+
+    @property
+    def top(self) -> str:
+        """Where its paths begin, with a slash at the end."""
+        return f"{self.where.path.rstrip('/')}/"
+
+    @cached_property
+    def _fits(self) -> re.Pattern[str]:
+        return matcher(self.pattern)
+
+    def lists(self, path: str) -> bool:
+        """Whether it lists a file, by its path within it; a folder, which ends in a slash, fits any pattern."""
+        if any(part.startswith(".") for part in path.split("/")):
+            return False
+        return not self.pattern or path.endswith("/") or self._fits.fullmatch(path) is not None
+
+
+def _is_in(before: Sequence[_Given], given: _Given, one: Found) -> bool:
+    """Whether an earlier input has listed what this one finds."""
+    path = given.top + one.path
+    return any(
+        not other.is_file
+        and other.where.fs == given.where.fs
+        and path.startswith(other.top)
+        and other.lists(path[len(other.top) :])
+        for other in before
+    )
 
 
 def _files(source: str, items: list[Item]) -> Unit:

@@ -128,6 +128,32 @@ def test_a_pattern_fits_as_in_a_shell(photos: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        ("*/0000*.png", "line-*/*.png"),
+        ("**/*.png", "line-0/*.png", "line-1"),
+        ("line-0", "*/*0.png", "[l]ine-1/*.png"),
+        ("line-[01]/*", "line-1/*.png", "line-[0-9]/*"),
+    ],
+)
+def test_an_image_that_two_patterns_fit_has_one_row(photos: Path, inputs: tuple[str, ...]) -> None:
+    def uris(listing: Listing) -> list[str]:
+        return [item.uri for unit in listing.units() for item in unit.items]
+
+    listing = Listing([f"{photos}/{text}" for text in inputs])
+    listing.check()
+    assert sorted(uris(listing)) == sorted(uris(Listing([f"{photos}"])))
+    first = Listing([f"{photos}/{inputs[0]}"])
+    assert uris(listing)[: len(uris(first))] == uris(first)
+
+
+def test_what_a_pattern_passes_over_is_listed_with_the_input_that_finds_it(tmp_path: Path) -> None:
+    write_pictures(tmp_path / ".kept", 3)
+    write_pictures(tmp_path / "shown", 2)
+    assert len(read(Listing([f"{tmp_path}/**/*.png", f"{tmp_path}/.kept/**/*.png"]))) == 5
+
+
 @pytest.mark.parametrize("pattern", ["[z-a].png", "a[].png", "[]a].png", "b/[9-0]/**"])
 def test_a_pattern_that_cannot_be_read_is_one_sentence(photos: Path, pattern: str) -> None:
     with pytest.raises(DatasetError, match=r"pattern .* cannot be read: .*\[a-z\]"):
