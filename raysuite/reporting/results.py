@@ -215,10 +215,13 @@ def _metric_rows(where: Location) -> list[dict[str, Any]]:
 def _seed_result(run: Run, row: Mapping[str, Any]) -> SeedResult:
     member = run.member(str(row["category"]), int(row["seed"]), str(row["objective"]))
     folder = member.folder
-    done = row["status"] == "done"
-    if done and not member.is_evaluated:
+    if member.is_evaluated:
+        # It may have been trained and evaluated anew by a command that was stopped before it wrote the table.
+        row = {**row, **member.metrics()}
+    elif row["status"] == "done":
         # Its folder was deleted, to train it anew: the table is of before.
         return _unevaluated(member, "not evaluated yet" if member.is_trained else "not trained yet")
+    done = row["status"] == "done"
     problems: list[str] = []
     history = _read_table(folder, "history.parquet", ("step", "loss"), problems)
     scores = _read_table(folder, "scores.parquet", ("id", "label", "score"), problems)

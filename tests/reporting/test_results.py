@@ -42,10 +42,20 @@ def test_a_failed_run_says_why_and_lists_what_it_did_not_leave(small_run):
 
 def test_null_and_nan_are_both_undefined(fresh_run):
     assert load_results(fresh_run).of("leather")[0].values["aupro"] is None
-    table = (fresh_run / "metrics.parquet").read_table()
-    column = pa.array([float("nan")] * len(table))
-    (fresh_run / "metrics.parquet").write_table(table.drop(["aupro"]).append_column("aupro", column))
+    member = Run.open(fresh_run.uri).member("carpet", 0)
+    (member.folder / "metrics.json").write_text(json.dumps(member.metrics() | {"aupro": float("nan")}))
     assert load_results(fresh_run).of("carpet")[0].values["aupro"] is None
+
+
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_figures_are_those_of_the_training_that_stands_not_of_a_table_of_before(fresh_run, status):
+    table = (fresh_run / "metrics.parquet").read_table()
+    old = table.drop(["aupro", "status"])
+    old = old.append_column("aupro", pa.array([0.25] * len(old))).append_column("status", pa.array([status] * len(old)))
+    (fresh_run / "metrics.parquet").write_table(old)
+    now = load_results(fresh_run).of("carpet")
+    assert [run.values["aupro"] for run in now] == [row["aupro"] for row in table.to_pylist()[: len(now)]]
+    assert all(run.done for run in now)
 
 
 def test_a_damaged_table_is_listed_and_the_rest_loads(fresh_run):
