@@ -21,6 +21,11 @@ def concealed(text: str) -> str:
     return _OPTION.sub(r"\1***", _USER.sub("://***@", text))
 
 
+def shown(place: str) -> str:
+    """A URI `concealed`; a path as it is, as its name may look as if it had credentials."""
+    return concealed(place) if "://" in place else place
+
+
 def concealed_in(value: Any) -> Any:
     """Plain values, such as those of a JSON file, with every text in them `concealed`."""
     if isinstance(value, dict):

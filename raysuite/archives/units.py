@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from raysuite.credentials import shown
 from raysuite.errors import RaysuiteError
 
 
@@ -116,4 +117,5 @@ class Unit:
 
 
 def _hash(value: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()[:32]
+    # With other credentials it is the same place, and the same work.
+    return hashlib.sha256(shown(json.dumps(value, ensure_ascii=False)).encode()).hexdigest()[:32]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysuite.credentials import shown
 from raysuite.errors import ConfigError, RunError
 from raysuite.locks import FILE as OWNER_FILE
 from raysuite.storage import Location
@@ -20,7 +21,7 @@ class Scan:
     """The settings that decide what stands in the rows: one output folder has one set of them.
 
     Attributes:
-        inputs: As given, in order.
+        inputs: As given, in order; what is written of them has no credentials.
         models: Name → ``digest``, ``false_alarm_rate`` and ``calibration_images``.
         patterns: Pattern and model of each route.
         columns: Image, id and category column of tables.
@@ -41,7 +42,7 @@ class Scan:
         """All of it, for JSON."""
         return {
             "format": FORMAT,
-            "inputs": list(self.inputs),
+            "inputs": [shown(text) for text in self.inputs],
             "models": {name: dict(model) for name, model in self.models.items()},
             "routes": [list(pattern) for pattern in self.patterns],
             "columns": list(self.columns),
@@ -75,7 +76,9 @@ def claim(out: Location, scan: Scan) -> None:
     if not (out / SCAN).is_file():
         (out / SCAN).write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
         return
+    # A folder of before they were concealed has the credentials of its inputs.
     there = read_card(out / SCAN)
+    there["inputs"] = [shown(str(text)) for text in there.get("inputs") or ()]
     differing = [key for key in wanted if there.get(key) != wanted[key]]
     if "format" in differing:
         raise ConfigError(f"{out} was written by another version of raysuite; take another --output folder")

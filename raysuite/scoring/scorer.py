@@ -22,6 +22,7 @@ from raysuite.archives.limits import Limits
 from raysuite.archives.reading import Fetch, opened, unread
 from raysuite.archives.routing import Routes
 from raysuite.archives.units import BadItemError, Item, Unit
+from raysuite.credentials import shown
 from raysuite.datasets.decoding import TruncatedError, decode_image
 from raysuite.detection.detector import Detector
 from raysuite.detection.preprocessing import to_input
@@ -232,7 +233,7 @@ def _unchanged(unit: Unit, place: Location, routes: Routes) -> tuple[dict[Known,
 
 
 def _of_row(row: Mapping[str, Any]) -> Known:
-    return row["id"], row["uri"], row["model"]
+    return row["id"], shown(row["uri"]), row["model"]
 
 
 def _of_item(item: Item, routes: Routes) -> Known:
@@ -240,7 +241,7 @@ def _of_item(item: Item, routes: Routes) -> Known:
         model = routes.of(item)
     except BadItemError:
         model = None
-    return _utf8(item.id), _utf8(item.uri), model
+    return _utf8(item.id), _utf8(shown(item.uri)), model
 
 
 def _stamp(item: Item) -> tuple[int | None, str | None]:
@@ -283,13 +284,13 @@ def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
 
 def _row(item: Item) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    row |= {"id": _utf8(item.id), "uri": _utf8(item.uri), "size": item.size, "modified": item.modified}
+    row |= {"id": _utf8(item.id), "uri": _utf8(shown(item.uri)), "size": item.size, "modified": item.modified}
     row["scored_at"] = datetime.now(UTC)
     return row
 
 
 def _fail(row: dict[str, Any], error: str) -> None:
-    row["error"] = _utf8(error)[:LONGEST_ERROR]
+    row["error"] = _utf8(shown(error))[:LONGEST_ERROR]
 
 
 def _utf8(text: str) -> str:

@@ -164,6 +164,27 @@ class TestOnOneRay:
         assert len(set(table["sha256"].to_pylist())) == 12
         assert score(asked)["this_time"]["scored"] == 0
 
+    @pytest.mark.skipif(importlib.util.find_spec("moto") is None, reason="moto, the S3 server, is not installed")
+    def test_credentials_of_an_input_are_not_repeated_and_may_change(
+        self, run: Path, tmp_path: Path, server: str
+    ) -> None:
+        write_pictures(tmp_path / "in", 8)
+        store = pafs.S3FileSystem(endpoint_override=server, scheme="http", allow_bucket_creation=True)
+        store.create_dir("bucket")
+        pafs.copy_files(str(tmp_path / "in"), "bucket/in", pafs.LocalFileSystem(), store, use_threads=False)
+        out = tmp_path / "out"
+
+        def asked(user: str) -> Request:
+            place = f"s3://{user}@bucket/in?endpoint_override={server}&scheme=http"
+            return Request((place,), (str(run / "weave"),), str(out), overlays=2)
+
+        assert score(asked("me:first-word"))["scored"] == 8
+        assert len(list((out / "overlays").iterdir())) == 2
+        assert {row["uri"].partition("@")[0] for row in rows_of(out)} == {"s3://***"}
+        shown = [out / name for name in ("scan.json", "summary.json", "summary.html", "manifest.json")]
+        assert not any("first-word" in file.read_text() for file in shown)
+        assert score(asked("me:second-word"))["this_time"]["scored"] == 0
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Any:
