@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,9 @@ import pyarrow.fs as pafs
 from raysuite.errors import DatasetError, StorageError
 from raysuite.storage import Location, is_folder, readable
 
-SORTED = 100_000
+SORTED = 1_000_000
 """Folders of fewer entries are passed through in order; larger ones as the filesystem gives them, to hold none in
-memory."""
+memory. One that grows to more has other units of work from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,24 @@ class Found:
     error: str | None = None
 
 
-def walk(root: Location) -> Iterator[Found]:
+def walk(root: Location, enters: Callable[[str], bool] = lambda _: True) -> Iterator[Found]:
     """All files below a folder, hidden ones (with a leading dot) left out; folders in order of their names.
 
     A folder that cannot be listed is one thing found, with an error. Links to folders are followed, not in a circle.
+
+    Args:
+        root: The folder.
+        enters: Whether a folder below it, by its path from there, is looked into.
     """
     if isinstance(root.fs, pafs.LocalFileSystem):
-        yield from _local(root.path, "", frozenset())
+        yield from _local(root.path, "", frozenset(), enters)
     else:
-        yield from _remote(root, "")
+        yield from _remote(root, "", enters)
 
 
-def _local(top: str, below: str, above: frozenset[tuple[int, int]]) -> Iterator[Found]:
+def _local(
+    top: str, below: str, above: frozenset[tuple[int, int]], enters: Callable[[str], bool]
+) -> Iterator[Found]:
     folder = f"{top}/{below}" if below else top
     try:
         stat = Path(folder).stat()
@@ -64,14 +70,14 @@ def _local(top: str, below: str, above: frozenset[tuple[int, int]]) -> Iterator[
                 for entry in some:
                     path = f"{below}/{entry.name}" if below else entry.name
                     if is_folder(entry):
-                        folders.append(path)
+                        folders += [path] * enters(path)
                     else:
                         yield _file(path, entry)
     except OSError as error:
         yield Found(f"{readable(below)}/", error=f"Unreadable: the folder cannot be listed: {error.strerror or error}")
         return
     for path in sorted(folders):
-        yield from _local(top, path, above | {here})
+        yield from _local(top, path, above | {here}, enters)
 
 
 def _file(path: str, entry: os.DirEntry[str]) -> Found:
@@ -86,7 +92,7 @@ def _file(path: str, entry: os.DirEntry[str]) -> Found:
     return Found(path, stat.st_size, str(stat.st_mtime_ns))
 
 
-def _remote(root: Location, below: str) -> Iterator[Found]:
+def _remote(root: Location, below: str, enters: Callable[[str], bool]) -> Iterator[Found]:
     where = f"{root.path}/{below}" if below else root.path
     try:
         infos = root.fs.get_file_info(pafs.FileSelector(where))
@@ -100,11 +106,11 @@ def _remote(root: Location, below: str) -> Iterator[Found]:
             continue
         path = f"{below}/{info.base_name}" if below else info.base_name
         if info.type == pafs.FileType.Directory:
-            folders.append(path)
+            folders += [path] * enters(path)
         else:
             yield Found(path, info.size, modified(info))
     for path in folders:
-        yield from _remote(root, path)
+        yield from _remote(root, path, enters)
 
 
 def modified(info: pafs.FileInfo) -> str:
@@ -153,13 +159,33 @@ def matcher(pattern: str) -> re.Pattern[str]:
             continue
         out += re.sub(
             r"\\\*|\\\?|\\\[(!?)(.*?)\\\]",
-            lambda m: "[^/]*" if m[0] == r"\*" else "[^/]" if m[0] == r"\?" else f"[{'^' if m[1] else ''}{m[2]}]",
+            lambda m: "[^/]*" if m[0] == r"\*" else "[^/]" if m[0] == r"\?" else f"(?!/)[{'^' if m[1] else ''}{m[2]}]",
             re.escape(part).replace(r"\-", "-") if "[" in part else re.escape(part),
         ) + ("" if last else "/")
     try:
-        return re.compile(out)
+        return re.compile(out, re.DOTALL)
     except re.error as error:
         raise DatasetError(
             f"the pattern {pattern!r} cannot be read: {error.msg}; write a set as [abc] or [a-z], and a bracket that "
             "stands for itself as [[]"
         ) from error
+
+
+def folders_of(pattern: str) -> Callable[[str], bool]:
+    """Whether a folder, by its path from where a pattern begins, may hold what fits it, itself or further below.
+
+    Raises:
+        DatasetError: As `matcher`.
+    """
+    *above, _ = pattern.split("/")
+    deep = "**" in pattern.split("/")
+    above = above[: above.index("**")] if "**" in above else above
+    fits = [matcher(part) for part in above]
+
+    def may_hold(path: str) -> bool:
+        parts = path.split("/") if path else []
+        return (deep or len(parts) <= len(fits)) and all(
+            fit.fullmatch(part) is not None for fit, part in zip(fits, parts, strict=False)
+        )
+
+    return may_hold

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from raysuite.archives import tables, tars, zips
-from raysuite.archives.folders import Found, matcher, split_pattern, version_of, walk
+from raysuite.archives.folders import Found, folders_of, matcher, split_pattern, version_of, walk
 from raysuite.archives.limits import Limits
 from raysuite.archives.tables import Columns
 from raysuite.archives.units import Item, Unit
@@ -99,7 +99,8 @@ class Listing:
                     given = _Given(text, Location.of(pattern[0]), False, pattern[1])
                 else:
                     raise DatasetError(f"there is nothing at {text} any more")
-                new = (one for one in walk(given.where) if given.lists(one.path) and not _is_in(before, given, one))
+                found = walk(given.where, given.enters)
+                new = (one for one in found if given.lists(one.path) and not _is_in(before, given, one))
                 yield from self._folder(text, given.where, new)
             before.append(given)
 
@@ -157,7 +158,7 @@ class Listing:
     def _members(
         self, kind: str, source: str, where: Location, version: str, members: Iterator[Item], most: int
     ) -> Iterator[Unit]:
-        wanted = (item for item in members if item.error is not None or self._wanted(item.id))
+        wanted = (item for item in members if _is_harm(item) or self._wanted(item.id))
         start = 0
         while some := tuple(islice(wanted, most)):
             yield Unit(kind, source, str(where), version, str(start), some)
@@ -182,7 +183,11 @@ class Listing:
                 yield _files(source, [Item(name, str(where), error=f"Damaged: {name}: {error}")])
             return
         if shape.kind == "path":
-            yield from self._listed(source, where, tables.parquet_rows(where, shape))
+            if named:
+                yield from self._listed(source, where, tables.parquet_rows(where, shape))
+            else:
+                # The images that it names mostly lie beside it; a scored archive is such a list, too.
+                self.skipped["parquet"] += 1
             return
         for group, rows in enumerate(shape.groups):
             most = self.unit_size * PACKED_FACTOR
@@ -231,7 +236,11 @@ def inside(output: Location, inputs: Sequence[str]) -> str | None:
 def is_local(unit: Unit) -> bool:
     """Whether its bytes lie on this machine's filesystem."""
     where = unit.container or next((item.uri for item in unit.items), "")
-    return "://" not in where or isinstance(Location.of(where).fs, pafs.LocalFileSystem)
+    try:
+        return "://" not in where or isinstance(Location.of(where).fs, pafs.LocalFileSystem)
+    except StorageError:
+        # A list names it, of a kind that is not known: that is for its row to say.
+        return False
 
 
 @dataclass(frozen=True)
@@ -260,11 +269,18 @@ class _Given:
     def _fits(self) -> re.Pattern[str]:
         return matcher(self.pattern)
 
+    @cached_property
+    def enters(self) -> Callable[[str], bool]:
+        """Whether it looks into a folder, by its path within it."""
+        return folders_of(self.pattern) if self.pattern else lambda _: True
+
     def lists(self, path: str) -> bool:
-        """Whether it lists a file, by its path within it; a folder, which ends in a slash, fits any pattern."""
+        """Whether it lists a file, or looks into a folder, whose path ends in a slash, by the path within it."""
         if any(part.startswith(".") for part in path.split("/")):
             return False
-        return not self.pattern or path.endswith("/") or self._fits.fullmatch(path) is not None
+        if path.endswith("/"):
+            return self.enters(path.rstrip("/"))
+        return not self.pattern or self._fits.fullmatch(path) is not None
 
 
 def _is_in(before: Sequence[_Given], given: _Given, one: Found) -> bool:
@@ -281,6 +297,11 @@ def _is_in(before: Sequence[_Given], given: _Given, one: Found) -> bool:
 
 def _files(source: str, items: list[Item]) -> Unit:
     return Unit("files", source, "", "", items[0].uri, tuple(items))
+
+
+def _is_harm(item: Item) -> bool:
+    """Whether a member is wrong whatever it is; one that cannot be read matters if it is an image alone."""
+    return item.error is not None and not item.error.startswith(("TooLarge:", "Encrypted:", "Undecodable:"))
 
 
 def _folder_of(path: str) -> str:

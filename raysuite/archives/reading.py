@@ -55,7 +55,7 @@ def opened(unit: Unit, limits: Limits, is_known: Callable[[Item], bool] = lambda
     if unit.kind in {"tar", "zip"}:
         where = Location.of(unit.container)
         try:
-            size, _ = version_of(where)
+            size = _size_as_listed(where, unit)
             reader = ZipReader(where) if unit.kind == "zip" else TarReader(where, size, limits)
         except (StorageError, OSError, pa.ArrowException) as error:
             broken = f"Unreadable: {unit.container} cannot be opened: {error}"
@@ -64,6 +64,22 @@ def opened(unit: Unit, limits: Limits, is_known: Callable[[Item], bool] = lambda
     finally:
         if reader is not None:
             reader.close()
+
+
+def _size_as_listed(where: Location, unit: Unit) -> int:
+    """The container's bytes.
+
+    Raises:
+        StorageError: It is another one than was listed: what lies at a place may be another member, or row.
+    """
+    size, modified = version_of(where)
+    listed, _, then = unit.version.partition(" ")
+    if not where.is_local:
+        # Some stores tell more than the second when they list, and not when they are asked for one object.
+        then, modified = then[:-9], modified[:-9]
+    if str(size) != listed or then != modified:
+        raise StorageError("it has changed since it was listed; the same command scores it anew")
+    return size
 
 
 def _members(
@@ -107,6 +123,7 @@ def _rows(unit: Unit, limits: Limits) -> Iterator[Fetch]:
     image, ident, category = unit.columns
     number = first
     try:
+        _size_as_listed(where, unit)
         with pq.ParquetFile(where.path, filesystem=where.fs) as file:
             names = [name for name in unit.columns if name]
             seen = 0
@@ -122,6 +139,8 @@ def _rows(unit: Unit, limits: Limits) -> Iterator[Fetch]:
                     yield Fetch(item, partial(_row_bytes, row[image], item, limits))
                 number += 1
         told = f"Truncated: row group {group} of {unit.container} has fewer rows than it had"
+    except StorageError as error:
+        told = f"Unreadable: {unit.container} cannot be opened: {error}"
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         told = f"Damaged: {unit.container} cannot be read: {error}"
     for missing in range(number, end):

@@ -103,9 +103,12 @@ def shape_of(where: Location, columns: Columns) -> Shape:
 
 
 def _kind(column: pa.DataType) -> str:
-    if pa.types.is_binary(column) or pa.types.is_large_binary(column):
+    if pa.types.is_dictionary(column):
+        # As pandas writes categories.
+        column = column.value_type
+    if pa.types.is_binary(column) or pa.types.is_large_binary(column) or pa.types.is_binary_view(column):
         return "bytes"
-    if pa.types.is_string(column) or pa.types.is_large_string(column):
+    if pa.types.is_string(column) or pa.types.is_large_string(column) or pa.types.is_string_view(column):
         return "path"
     # As Hugging Face's datasets write images.
     if pa.types.is_struct(column) and column.get_field_index("bytes") >= 0:
@@ -140,6 +143,8 @@ def _values(column: pa.Array) -> list[Any]:
         column = column.dictionary_decode()
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = pc.struct_field(column, "bytes")
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         raw = column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
         return [None if text is None else text.decode("utf-8", "backslashreplace") for text in raw.to_pylist()]

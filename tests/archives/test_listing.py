@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -108,6 +109,45 @@ def test_archives_within_a_folder_are_opened_and_the_rest_is_counted(photos: Pat
     assert listing.skipped == {"parquet": 1, "csv": 1, "txt": 3}
 
 
+def test_a_list_of_paths_that_lies_beside_its_images_gives_no_second_row(photos: Path, tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, 6)
+    pq.write_table(pa.table({"file_name": [str(path) for path in paths]}), tmp_path / "metadata.parquet")
+    listing = Listing([str(tmp_path)])
+    assert len(read(listing)) == 6
+    assert listing.skipped == {"parquet": 1}
+    assert len(read(Listing([str(tmp_path / "metadata.parquet")]))) == 6
+
+
+def test_columns_of_categories_and_views_are_text_and_bytes(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, 3)
+    names = pa.array([str(path) for path in paths])
+    data = pa.array([path.read_bytes() for path in paths])
+    forms = {
+        "a": {"path": names.dictionary_encode()},
+        "b": {"path": names.cast(pa.string_view()), "id": pa.array("xyz").cast(pa.string_view())},
+        "c": {"image": data.cast(pa.binary_view())},
+    }
+    for name, columns in forms.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+        found = [data for _, data in read(Listing([str(tmp_path / f"{name}.parquet")]))]
+        assert found == data.to_pylist()
+
+
+def test_members_that_are_no_images_are_passed_over_however_large(tmp_path: Path) -> None:
+    limits = Limits(item_bytes=1000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed, tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("film.mp4", "photo.png"):
+            (tmp_path / name).write_bytes(bytes(2000))
+            packed.write(tmp_path / name, name)
+            tar.add(tmp_path / name, name)
+    for archive in ("a.zip", "a.tar"):
+        listing = Listing([str(tmp_path / archive)], limits=limits)
+        ((name, error),) = read(listing)
+        assert name == f"{archive}/photo.png"
+        assert str(error).startswith("TooLarge: ")
+        assert listing.skipped == {"mp4": 1}
+
+
 def test_the_same_names_in_two_archives_are_told_apart(photos: Path, tmp_path: Path) -> None:
     for name in ("x/a.tar", "y/a.tar"):
         (tmp_path / name).parent.mkdir()
@@ -126,6 +166,40 @@ def test_a_pattern_fits_as_in_a_shell(photos: Path) -> None:
     assert [count(p) for p in ("line-0/*.png", "*/0000[13].png", "**/0000[!13].png", "*.png", "line-?/0000?.png")] == [
         20, 2, 8, 0, 10,
     ]  # fmt: skip
+
+
+def test_a_pattern_looks_into_no_folder_that_it_cannot_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.png", "a/b/2.png", "a/b/c/3.png", "x/b/4.png", "5.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(picture(0)))
+    looked: list[str] = []
+    scandir = os.scandir
+
+    def seen(folder: str) -> Any:
+        looked.append(Path(folder).relative_to(tmp_path).as_posix())
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", seen)
+
+    def of(pattern: str) -> tuple[list[str], list[str]]:
+        looked.clear()
+        items = [item.id for unit in Listing([f"{tmp_path}/{pattern}"]).units() for item in unit.items]
+        return items, sorted(looked)
+
+    assert of("*.png") == (["5.png"], ["."])
+    assert of("a*/*.png") == (["a/1.png"], [".", "a"])
+    assert of("[xa]/b/*.png") == (["a/b/2.png", "x/b/4.png"], [".", "a", "a/b", "x", "x/b"])
+    assert of("[a]/**/3.png") == (["a/b/c/3.png"], [".", "a", "a/b", "a/b/c"])
+    assert of("*/b/**") == (["a/b/2.png", "a/b/c/3.png", "x/b/4.png"], [".", "a", "a/b", "a/b/c", "x", "x/b"])
+
+
+def test_two_stars_fit_names_with_line_breaks_and_brackets_no_slash(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a/on\ntwo.png", "a/y.png"):
+        (tmp_path / name).write_bytes(encoded(picture(0)))
+    assert len(read(Listing([f"{tmp_path}/**"]))) == len(read(Listing([f"{tmp_path}/**/*"]))) == 2
+    assert Routes(("nut", "screw"), (("a/**", "nut"), ("**", "screw"))).of(Item("a/on\ntwo.png", "")) == "nut"
+    assert [len(list(Listing([f"{tmp_path}/{p}"]).units())) for p in ("a[!b]y.png", "a[+-9]y.png")] == [0, 0]
 
 
 @pytest.mark.parametrize(
