@@ -17,6 +17,7 @@ from raysuite.datasets.reading import read_sample
 from raysuite.datasets.schema import SAMPLE_SCHEMA
 from raysuite.datasets.shards import Manifest, category_folder
 from raysuite.errors import DatasetError
+from raysuite.locks import owned
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.storage import Location
 
@@ -36,17 +37,37 @@ def shard(listings: Sequence[Listing], shards: Location, on_event: Listener = la
 
     Raises:
         DatasetError: The folder holds complete shards of other or since changed data, or rows were lost on the way.
+        RunError: Another command writes there.
     """
-    there = Manifest.read(shards)
-    wanted = {category: listing for listing in listings for category in listing.categories}
-    have = dict(there.categories) if there is not None else {}
-    sources = dict(there.sources) if there is not None else {}
-    for category in wanted.keys() & have.keys():
-        _check_source(wanted[category].source, category, sources[category], shards)
-        _check_unchanged(wanted[category], category, have[category], shards)
-    missing = {category: listing for category, listing in wanted.items() if category not in have}
+    there, missing = _looked_up(listings, shards)
     if there is not None and not missing:
         return there
+    with owned(shards, "OUTPUT"):
+        # Another command may have written them since.
+        there, missing = _looked_up(listings, shards)
+        return there if there is not None and not missing else _written(listings, there, missing, shards, on_event)
+
+
+def _looked_up(listings: Sequence[Listing], shards: Location) -> tuple[Manifest | None, dict[str, Listing]]:
+    """What is there, and the listing of each category that is not."""
+    there = Manifest.read(shards)
+    wanted = {category: listing for listing in listings for category in listing.categories}
+    if there is None:
+        return None, wanted
+    for category in wanted.keys() & there.categories.keys():
+        _check_source(wanted[category].source, category, there.sources[category], shards)
+        _check_unchanged(wanted[category], category, there.categories[category], shards)
+    return there, {category: listing for category, listing in wanted.items() if category not in there.categories}
+
+
+def _written(
+    listings: Sequence[Listing],
+    there: Manifest | None,
+    missing: dict[str, Listing],
+    shards: Location,
+    on_event: Listener,
+) -> Manifest:
+    sources = dict(there.sources) if there is not None else {}
     for category in missing:
         # What a stopped run left behind would be there twice.
         category_folder(shards, category).delete_dir()
@@ -90,6 +111,8 @@ def _check_unchanged(listing: Listing, category: str, counts: dict[str, int], sh
         return  # whoever reads the images will say so, and the other categories go on
     then = {row["id"]: (row["split"], row["label"]) for row in rows}
     files = {entry.id: (entry.split, entry.label) for entry in listing.of(category)}
+    if len(then) != len(rows):
+        raise DatasetError(f"the shards of category {category} in {shards} have rows twice: delete them and rerun")
     # As many files as before may be others, such as defects that were sorted anew.
     for name in sorted(then.keys() | files.keys()):
         if then.get(name) != files.get(name):

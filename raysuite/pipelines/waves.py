@@ -8,16 +8,18 @@ A worker that dies is not tried again here, as what it read may have killed it: 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import warnings
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import islice
-from typing import Any
+from functools import partial
+from itertools import islice, takewhile
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray
@@ -59,6 +61,7 @@ _REPORT = pa.schema(
 
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -119,17 +122,18 @@ def score_units(
             logging.getLogger("ray.data._internal.execution.streaming_executor_state").setLevel(logging.CRITICAL)
         told, pace = 0.0, _Pace(counts.kept)
 
-        def take(count: int) -> list[tuple[Unit, bool]]:
-            return list(islice(todo, count))
+        stopped = threading.Event()
 
-        pool = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        def take(count: int) -> list[tuple[Unit, bool]]:
+            return list(takewhile(lambda _: not stopped.is_set(), islice(todo, count)))
+
         try:
             sizes = iter([min(MOST_A_WAVE, factor * max(gpus, cpus)) for factor in WAVES])
             size = next(sizes)
             wave = [head, *take(size - 1)]
             while wave:
                 size = next(sizes, size)
-                following = pool.submit(take, size)
+                following = _aside(partial(take, size))
                 for report in _scored_or_rescued(wave, task, gpus, cpus, counts, on_event):
                     counts.done += 1
                     counts.scored += report["rows"]
@@ -146,7 +150,22 @@ def score_units(
             on_event(_event(counts, pace))
             _export(exported, counts, 0.0)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stopped.set()
+
+
+def _aside(work: Callable[[], _T]) -> Future[_T]:
+    """What a thread will give that nobody waits for when the command ends: to list a wave can take hours."""
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            # Raised again where the result is asked for.
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="listing", daemon=True).start()
+    return done
 
 
 class _Pace:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from raysuite.datasets.layouts import find_all, find_entries
 from raysuite.datasets.shards import Manifest, category_folder, read_samples
-from raysuite.errors import DatasetError
+from raysuite.errors import DatasetError, RunError
+from raysuite.locks import owned
 from raysuite.pipelines.ingest import shard
 from raysuite.storage import Location
 
@@ -61,6 +62,27 @@ def test_bad_files_are_rows_with_an_error_that_names_them(bad_files: Path, tmp_p
     assert errors["000.png"].startswith("MaskSize")
     assert manifest.categories["weave"]["failed"] == 4
     assert len(_rows(shards, "weave")) == len(listing.entries)
+
+
+def test_two_commands_do_not_write_the_same_shards_at_once(small_benchmark: Path, tmp_path: Path) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    with owned(shards, "OUTPUT"), pytest.raises(RunError, match="OUTPUT"):
+        shard([listing], shards)
+    manifest = shard([listing], shards)
+    with owned(shards, "OUTPUT"):
+        # Those that are complete are read by any number.
+        assert shard([listing], shards) == manifest
+
+
+def test_shards_with_rows_twice_are_not_taken_for_complete(small_benchmark: Path, tmp_path: Path) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    shard([listing], shards)
+    part = next(Path(category_folder(shards, "weave").path).rglob("*.parquet"))
+    shutil.copy(part, part.with_name(f"again-{part.name}"))
+    with pytest.raises(DatasetError, match="rows twice: delete them"):
+        shard([listing], shards)
 
 
 def test_shards_that_were_not_finished_are_written_anew_without_duplicates(
