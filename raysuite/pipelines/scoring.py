@@ -34,7 +34,7 @@ from raysuite.reporting.archive_page import PAGE, write_archive_page
 from raysuite.reporting.overlays import draw_overlays
 from raysuite.scoring import scan as scans
 from raysuite.scoring.models import Model, find_models
-from raysuite.scoring.parts import Part, all_parts, place_of, read_part, supersede
+from raysuite.scoring.parts import SUPERSEDED, Part, all_parts, place_of, read_part, supersede, superseded_part
 from raysuite.scoring.scorer import Task
 from raysuite.scoring.tally import Tally
 from raysuite.storage import Location
@@ -92,7 +92,7 @@ def plan(request: Request) -> dict[str, Any]:
     if (out / scans.SCAN).is_file():
         scans.claim(out, scan)
     counts = Counts()
-    for unit, part in _looked_up(listing.units(), out, counts):
+    for unit, part in _looked_up(listing.units(), out, counts, restore=False):
         counts.kept += unit.count if part is not None and part.digest == unit.digest else 0
     return {
         "images": counts.listed,
@@ -125,7 +125,8 @@ def score(request: Request, on_event: Listener = lambda _: None) -> dict[str, An
         counts, started = Counts(), time.monotonic()
         todo = _todo(listing.units(), out, counts, request.retry_failed)
         first = next(todo, None)
-        if first is None and (out / scans.MANIFEST).is_file() and _is_as_before(out, counts, request.overlays):
+        done = all((out / name).is_file() for name in (scans.MANIFEST, scans.SUMMARY))
+        if first is None and done and _is_as_before(out, counts, request.overlays):
             summary = scans.read_card(out / scans.SUMMARY)
             if not (out / PAGE).is_file():
                 write_archive_page(out)
@@ -196,8 +197,18 @@ def _promise(model: Model) -> dict[str, Any]:
     return {"false_alarm_rate": model.decision.rate, "calibration_images": len(model.decision.good_N)}
 
 
-def _looked_up(units: Iterator[Unit], out: Location, counts: Counts) -> Iterator[tuple[Unit, Part | None]]:
-    """Units with the parts that are there for them; some footers ahead are read at once."""
+def _looked_up(
+    units: Iterator[Unit], out: Location, counts: Counts, *, restore: bool = True
+) -> Iterator[tuple[Unit, Part | None]]:
+    """Units with the parts that are there for them; some footers ahead are read at once.
+
+    A part that was set aside, as its unit had gone, counts as there; ``restore`` puts it back.
+    """
+    aside = (out / SUPERSEDED).is_dir()
+
+    def part_of(unit: Unit) -> Part | None:
+        part = read_part(place_of(out, unit))
+        return superseded_part(out, unit, restore=restore) if part is None and aside else part
 
     def counted() -> Iterator[Unit]:
         for unit in units:
@@ -214,7 +225,7 @@ def _looked_up(units: Iterator[Unit], out: Location, counts: Counts) -> Iterator
     with ThreadPoolExecutor(LOOKUPS) as pool:
         ahead: deque[tuple[Unit, Future[Part | None]]] = deque()
         for unit in counted():
-            ahead.append((unit, pool.submit(read_part, place_of(out, unit))))
+            ahead.append((unit, pool.submit(part_of, unit)))
             if len(ahead) >= 4 * LOOKUPS:
                 ready, part = ahead.popleft()
                 yield ready, part.result()

@@ -130,10 +130,33 @@ def supersede(out: Location, key: str, file: Location) -> None:
     Raises:
         StorageError: It cannot be moved.
     """
-    target = out / SUPERSEDED / f"{key}.parquet"
+    _move(file, out / SUPERSEDED / f"{key}.parquet")
+
+
+def superseded_part(out: Location, unit: Unit, *, restore: bool) -> Part | None:
+    """What a part says that was taken out, and is of this very unit, which is in the input again; None if there is none.
+
+    Args:
+        out: The output folder.
+        unit: The unit.
+        restore: Put it back.
+
+    Raises:
+        StorageError: It cannot be moved.
+    """
+    file = out / SUPERSEDED / f"{unit.key}.parquet"
+    part = read_part(file)
+    if part is None or part.digest != unit.digest:
+        return None
+    if restore:
+        _move(file, place_of(out, unit))
+    return part
+
+
+def _move(file: Location, target: Location) -> None:
     try:
         if isinstance(file.fs, pafs.LocalFileSystem):
-            file.fs.create_dir((out / SUPERSEDED).path, recursive=True)
+            file.fs.create_dir(target.path.rpartition("/")[0], recursive=True)
         file.fs.move(file.path, target.path)
     except OSError as error:
         raise StorageError(f"cannot move {file} to {target}: {error}") from error

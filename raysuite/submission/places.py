@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from raysuite.archives.folders import walk
 from raysuite.errors import ConfigError, StorageError
 from raysuite.storage import Location
 
@@ -88,8 +89,10 @@ def _refusal(place: Place) -> str:
 def copy(source: Path, to: Location) -> Location:
     """Copy a file or folder, without hidden files, to a name that its content gives, unless it is there already.
 
+    Links are followed, as they are where the command reads the folder itself.
+
     Raises:
-        StorageError: It cannot be read, or not written.
+        StorageError: It cannot be read, or not written; or something in it would not arrive, such as a link to nothing.
     """
     source = source.resolve()
     try:
@@ -116,10 +119,10 @@ def _files(source: Path) -> Iterator[tuple[Path, str]]:
     if source.is_file():
         yield source, ""
         return
-    for path in sorted(source.rglob("*")):
-        inner = path.relative_to(source)
-        if path.is_file() and not any(part.startswith(".") for part in inner.parts):
-            yield path, inner.as_posix()
+    for found in walk(Location.of(source)):
+        if found.error is not None:
+            raise StorageError(f"cannot copy {source}: {found.error}; what cannot be read there has to go first")
+        yield source / found.path, found.path
 
 
 def _digest(source: Path) -> str:

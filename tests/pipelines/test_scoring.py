@@ -21,7 +21,7 @@ from raysuite.cli.main import main
 from raysuite.errors import ConfigError, RunError
 from raysuite.locks import owned
 from raysuite.pipelines.progress import Event
-from raysuite.pipelines.scoring import Request, score
+from raysuite.pipelines.scoring import Request, plan, score
 from raysuite.storage import Location
 from tests.scoring import zoo
 from tests.scoring.archive import encoded, picture, rows_of, save_detector, write_pictures
@@ -128,6 +128,26 @@ class TestOnOneRay:
         assert len(rows) == len({row["uri"] for row in rows}) == 23
         assert {row["height"] for row in rows if row["uri"] == str(changed)} == {48}
         assert second["superseded"] == len(list((tmp_path / "out" / "superseded").iterdir())) > 0
+
+    def test_what_was_gone_for_a_while_is_not_scored_again(self, request_: Request, tmp_path: Path) -> None:
+        score(request_)
+        rows = sorted(rows_of(tmp_path / "out", ["uri", "scored_at"]), key=str)
+        (tmp_path / "in" / "line-0").rename(tmp_path / "away")
+        assert score(request_)["images"] == 20
+        (tmp_path / "away").rename(tmp_path / "in" / "line-0")
+        planned = plan(request_)
+        assert (planned["images"], planned["to_score"]) == (42, 0)
+        back = score(request_)
+        assert (back["images"], back["failed"], back["this_time"]["scored"]) == (42, 2, 0)
+        assert sorted(rows_of(tmp_path / "out", ["uri", "scored_at"]), key=str) == rows
+        assert not any((tmp_path / "out" / "superseded").iterdir())
+
+    def test_a_summary_that_is_gone_is_made_again_from_the_parts(self, request_: Request, tmp_path: Path) -> None:
+        first = score(request_)
+        (tmp_path / "out" / "summary.json").unlink()
+        again = score(request_)
+        assert (again["this_time"]["scored"], again["scored"]) == (0, first["scored"])
+        assert (tmp_path / "out" / "summary.json").is_file()
 
     def test_a_second_scorer_is_refused(self, request_: Request) -> None:
         with owned(Location.of(request_.output)), pytest.raises(RunError, match=r"worked on by .*--output"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from raysuite.errors import ConfigError
+from raysuite.errors import ConfigError, StorageError
 from raysuite.storage import Location
 from raysuite.submission.places import Place, copy, is_visible, seen_by_all
 
@@ -87,3 +88,25 @@ def test_what_is_not_there_cannot_be_copied(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "*.tar"), "INPUT", is_read=True)
     with pytest.raises(ConfigError, match="which is not there"):
         seen_by_all(("score", place.word), [place], (), Location.of(tmp_path))
+
+
+def test_linked_folders_arrive_and_links_to_nothing_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.png").write_bytes(b"one")
+    data = tmp_path / "data"
+    (data / "b").mkdir(parents=True)
+    (data / "b" / "2.png").write_bytes(b"two")
+    (data / "a").symlink_to(tmp_path / "elsewhere")
+    (data / "b" / "circle").symlink_to(data)
+    copied = Path(copy(data, Location.of(tmp_path / "uploads")).path)
+    assert sorted(p.relative_to(copied).as_posix() for p in copied.rglob("*.png")) == ["a/1.png", "b/2.png"]
+    (data / "b" / "9.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"cannot copy .*b/9\.png"):
+        copy(data, Location.of(tmp_path / "uploads"))
+
+
+def test_a_name_that_is_no_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / os.fsdecode(b"\xff.png")).write_bytes(b"one")
+    with pytest.raises(StorageError, match="UTF-8"):
+        copy(tmp_path / "data", Location.of(tmp_path / "uploads"))
