@@ -52,9 +52,7 @@ def walk(root: Location, enters: Callable[[str], bool] = lambda _: True) -> Iter
         yield from _remote(root, "", enters)
 
 
-def _local(
-    top: str, below: str, above: frozenset[tuple[int, int]], enters: Callable[[str], bool]
-) -> Iterator[Found]:
+def _local(top: str, below: str, above: frozenset[tuple[int, int]], enters: Callable[[str], bool]) -> Iterator[Found]:
     folder = f"{top}/{below}" if below else top
     try:
         stat = Path(folder).stat()

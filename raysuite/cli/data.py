@@ -22,6 +22,7 @@ from raysuite.cli.options import (
     layout_option,
     settings_options,
 )
+from raysuite.cli.printing import printable
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3
@@ -189,6 +190,6 @@ def _list(title: str, names: list[str]) -> None:
         return
     click.echo(f"{title}:")
     for name in names[:MOST_LISTED]:
-        click.echo(f"  {name}")
+        click.echo(f"  {printable(name)}")
     if len(names) > MOST_LISTED:
         click.echo(f"  and {len(names) - MOST_LISTED} more (--json lists all)")

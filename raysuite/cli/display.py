@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from raysuite.cli.printing import printable
 from raysuite.cli.table import coloured, summary
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Display:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        name = f"{WORDS[event.stage]} {event.subject}".strip()
+        name = printable(f"{WORDS[event.stage]} {event.subject}".strip())
+        event = replace(event, text=printable(event.text, keep="\n"))
         if event.standing is not None:
             self._standings[event.subject] = event.standing
             if event.stage == "train":

@@ -15,6 +15,7 @@ from raysuite.cli.demo import demo
 from raysuite.cli.export import export
 from raysuite.cli.jobs import jobs
 from raysuite.cli.model import model
+from raysuite.cli.printing import printable
 from raysuite.cli.report import compare, report
 from raysuite.cli.runs import benchmark, evaluate, train
 from raysuite.cli.score import score
@@ -35,7 +36,7 @@ class _Group(click.Group):
         except RaysuiteError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"Error: {error}", err=True)
+            click.echo("Error: " + printable(str(error), keep="\n"), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as stop:
             click.echo("\nStopped. Finished steps are kept; the same command goes on from there.", err=True)

@@ -9,6 +9,7 @@ import click
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import address_option
+from raysuite.cli.printing import printable
 from raysuite.errors import DatasetError
 from raysuite.forecast import in_words
 
@@ -148,7 +149,7 @@ def score(
     else:
         _show(summary, given["output"])
     for told in summary["warnings"]:
-        click.echo(f"Warning: {told}", err=True)
+        click.echo(f"Warning: {printable(told)}", err=True)
     if summary["failed"]:
         raise SystemExit(FINISHED_WITH_FAILURES)
 
@@ -186,7 +187,7 @@ def _show(summary: dict[str, Any], output: str) -> None:
         if model["scored"]:
             click.echo(f"{name}: {model['scored']} scored, {model['anomalous']} anomalous; {_promise(model)}")
     for kind, errors in summary["errors"].items():
-        click.echo(f"{kind}: {errors['count']}, such as {errors['examples'][0]}", err=True)
+        click.echo(f"{kind}: {errors['count']}, such as {printable(errors['examples'][0])}", err=True)
     click.echo(f"Rows: {output}/parts; summary: {output}/summary.html, {output}/summary.json")
 
 

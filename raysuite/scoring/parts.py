@@ -134,7 +134,7 @@ def supersede(out: Location, key: str, file: Location) -> None:
 
 
 def superseded_part(out: Location, unit: Unit, *, restore: bool) -> Part | None:
-    """What a part says that was taken out, and is of this very unit, which is in the input again; None if there is none.
+    """What a part says that was taken out, and is of this very unit, which is there again; None if there is none.
 
     Args:
         out: The output folder.
