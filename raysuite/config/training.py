@@ -38,7 +38,7 @@ class ObjectiveConfig:
     @property
     def passes(self) -> int:
         """How often a training step passes each of its images through the net."""
-        return 2 if self.kind == "contractive" or self.idempotence_weight > 0 else 1
+        return 2 if self.kind == "contractive" or (self.kind == "filter" and self.idempotence_weight > 0) else 1
 
     def __post_init__(self) -> None:
         require_word(self.kind, "objective.kind", *OBJECTIVES)

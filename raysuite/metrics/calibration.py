@@ -28,11 +28,6 @@ class Calibration:
     smallest_rate: float
     images: int
 
-    @property
-    def is_promised(self) -> bool:
-        """Whether the asked rate can be promised; if not, the threshold is the maximum and promises the smallest."""
-        return self.smallest_rate <= self.false_alarm_rate
-
 
 def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     """Choose the lowest threshold that keeps false alarms at the asked rate.

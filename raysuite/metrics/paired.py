@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from raysuite.errors import MetricsError
 from raysuite.metrics.resampling import ROUNDING, Floats, auroc_draws, check
 
+FEWEST = 4
+"""Differences that an interval is made of, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -103,7 +106,8 @@ def mean_difference(
     if not len(values_N):
         return None
     mean = float(values_N.mean())
-    if len(values_N) == 1:
+    if len(values_N) < FEWEST or (values_N.std() < ROUNDING < abs(mean)):
+        # Figures of few images come in large steps and are easily the same: that says nothing of how others differ.
         return Difference(mean, None, None, 1.0)
     error = _standard_errors(values_N[None])[0]
     drawn_RN = np.random.default_rng(seed).choice(values_N - mean, size=(resamples, len(values_N)))

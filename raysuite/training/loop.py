@@ -246,7 +246,7 @@ def train(
                 latest = Progress(state.step, mean, kept, repaired, extra, rate, 0.0, state.seconds)
                 # What diverges must not take the place of the last good one. The next line of the history ends it; or a
                 # step was unlucky, and the next checkpoint is written.
-                doubtful = not stops and what_is_wrong(latest, state.history) is not None
+                doubtful = state.step < settings.steps and what_is_wrong(latest, state.history) is not None
                 state.sums.copy_(summed_4 if rank() == 0 else torch.zeros_like(summed_4))
                 if rank() == 0 and not doubtful:
                     checkpoints.save(state)

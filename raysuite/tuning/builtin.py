@@ -129,9 +129,14 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         yield around("model.width", Int(min(max(4, finest // 2), widest), widest, log=True))
     # Levels, dilations and kernel together set how large an image must be, and objectives may forbid copying: what is
     # kept of them goes together in every combination.
+    # Without a block any dilation is accepted, so what goes together with blocks is found out with one; if not even one
+    # fits, there is nothing of them to search.
+    one_block = {"model.blocks": max(1, model.blocks)}
+    blocks = _accepts(base, one_block)
+    fitted = settings.with_values(base, one_block) if blocks else base
     together: dict[str, Sequence[Any]] = {
-        "model.kernel": (3, 5),
-        "model.dilations": ((1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (1, 2, 4, 8, 16)),
+        "model.kernel": (3, 5) if blocks else (),
+        "model.dilations": ((1,), (1, 2), (1, 2, 4), (1, 2, 4, 8), (1, 2, 4, 8, 16)) if blocks else (),
         "model.skip": ("convex", "concat", "none"),
         "model.output": ("direct", "convex"),
         "model.norm": ("batch", "group"),
@@ -140,14 +145,17 @@ def _capacity(base: Config) -> Iterator[Dimension]:
         together["model.template"] = ("auto", "off")
     if not model.widths:
         together["model.depth"] = (model.depth - 1, model.depth + 1)
-    for key, choices in _compatible(base, together).items():
+    for key, choices in _compatible(fitted, together).items():
         yield around(key, Choice(choices))
-    most = _first_accepted(base, "model.blocks", (max(4, model.blocks + 2), model.blocks + 1, model.blocks))
-    yield around("model.blocks", Int(1, most))
-    branches = [width for width in _multiples(finest, (0.25, 0.5, 2)) if _accepts(base, {"model.branch_width": width})]
-    yield around("model.branch_width", Choice((0, *branches)))
+    if blocks:
+        most = _first_accepted(fitted, "model.blocks", (max(4, model.blocks + 2), model.blocks + 1, model.blocks, 1))
+        yield around("model.blocks", Int(1, most))
+        branches = _multiples(finest, (0.25, 0.5, 2))
+        fitting_branches = [width for width in branches if _accepts(fitted, {"model.branch_width": width})]
+        yield around("model.branch_width", Choice((0, *fitting_branches)))
     yield around("model.bottleneck", Choice((0, *_multiples(coarsest, (0.25, 0.5)))))
-    yield around("model.separable", Choice((False, True)))
+    if blocks:
+        yield around("model.separable", Choice((False, True)))
 
 
 def _multiples(width: int, factors: Iterable[float]) -> tuple[int, ...]:

@@ -13,16 +13,20 @@ from scipy.stats import norm, spearmanr, t
 Pair = tuple[str, int]
 """A category and a seed."""
 
+NO_SPREAD = 1e-9
+"""Standard deviation of differences, as fractions, below which they are all the same but for rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Winner against default, on a metric in [0, 1] of which more is better.
 
     Attributes:
-        outcome: ``better``, ``worse``, ``no difference shown``, or ``unknown`` without two pairs.
+        outcome: ``better``, ``worse``, ``no difference shown``, or ``unknown`` without two pairs, or where
+            all pairs differ by the same.
         difference: Mean of winner minus default, as a fraction, each category counting the same; ``None`` without a
             pair.
-        low: Lower end of its 95 % interval; ``None`` with fewer than two pairs.
+        low: Lower end of its 95 % interval; ``None`` where that is unknown.
         high: Upper end.
         pairs: How many there are.
         missing: Pairs of which one side is missing.
@@ -96,10 +100,16 @@ def verdict(
         return Verdict("unknown", difference, None, None, pairs, tuple(missing), by_category, "nothing", words + left)
     several = len(known) > 1
     differences_N = np.array(list(by_category.values()) if several else next(iter(known.values())), dtype=np.float64)
-    n, mean = len(differences_N), float(differences_N.mean())
-    reach = float(t.ppf(0.5 + level / 2, n - 1)) * float(differences_N.std(ddof=1)) / math.sqrt(n)
-    low, high = mean - reach, mean + reach
+    n, mean, spread = len(differences_N), float(differences_N.mean()), float(differences_N.std(ddof=1))
     over = f"{n} {'categories' if several else 'seeds'}"
+    if spread < NO_SPREAD < abs(mean):
+        words = (
+            f"nothing can be said: it is {100 * mean:+.1f} points in all {over} alike, as of few images it easily is, so "
+            "that nothing is known of how much others would differ"
+        )
+        return Verdict("unknown", mean, None, None, pairs, tuple(missing), by_category, over, words + left)
+    reach = float(t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n)
+    low, high = mean - reach, mean + reach
     outcome = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
     interval = f"{100 * level:g} % interval {_points(low)} to {_points(high)}"
     if outcome == "no difference shown":

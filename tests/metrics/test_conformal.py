@@ -46,7 +46,7 @@ def test_p_values_and_the_threshold_of_the_detector_agree() -> None:
         good, new = rng.normal(size=images), rng.normal(size=500)
         for rate in (0.2, 0.25, 0.3, 0.5):
             made, old = decision(good, rate), calibrate(good, rate)
-            if not old.is_promised:
+            if old.smallest_rate > rate:
                 continue
             assert made.threshold == old.threshold
             assert (made.anomalous(new) == (new > old.threshold)).all()

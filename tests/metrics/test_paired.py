@@ -176,9 +176,13 @@ def test_the_interval_leaves_out_zero_where_the_p_value_is_small(values):
             assert not outside
 
 
-def test_three_categories_claim_nothing():
-    found = mean_difference([0.05, 0.06, 0.07])
+@pytest.mark.parametrize(
+    "values", [[0.05, 0.06, 0.07], [0.05, 0.05], [0.05] * 3, [0.0, 0.0], [0.05] * 5, [-0.1 - 0.2, -0.3, -0.3, -0.3]]
+)
+def test_three_categories_or_any_that_are_all_the_same_claim_nothing(values):
+    found = mean_difference(values)
     assert found is not None
+    assert found.value == pytest.approx(np.mean(values))
     assert (found.low, found.high) == (None, None)
     assert found.p_value > 0.05
 

@@ -120,6 +120,8 @@ def test_fake_tensors_tell_the_memory_of_real_ones(variant):
         {"kind": "filter"},
         {"kind": "filter", "idempotence_weight": 0.1},
         {"kind": "plain"},
+        # Of `filter` alone, beside which the benchmark may train others with the same settings.
+        {"kind": "plain", "idempotence_weight": 0.1},
         {"kind": "contractive"},
     ],
     ids=str,

@@ -21,13 +21,22 @@ class Killed(BaseException):
     """What no part of the training catches."""
 
 
-def trained(where, config=CONFIG, seed=1, kill_at=None, images=None):
+def trained(where, config=CONFIG, seed=1, kill_at=None, images=None, pauses=()):
     def on_progress(line):
         if line.step == kill_at:
             raise Killed
 
     images = stripes() if images is None else images
-    return train(config, images, seed=seed, device=CPU, on_progress=on_progress, checkpoint=where)
+    return train(
+        config,
+        images,
+        seed=seed,
+        device=CPU,
+        on_progress=on_progress,
+        checkpoint=where,
+        pauses=pauses,
+        on_pause=lambda *_: None,
+    )
 
 
 def assert_same(one, other):
@@ -172,13 +181,14 @@ def test_without_a_checkpoint_none_is_promised(where):
     assert "checkpoint" not in str(caught.value)
 
 
-def test_what_diverges_between_two_lines_does_not_take_the_place_of_the_last_good_checkpoint(where):
+@pytest.mark.parametrize("pauses", [(), range(22, 60, 2)])
+def test_what_diverges_between_two_lines_does_not_take_the_place_of_the_last_good_checkpoint(where, pauses):
     # As the rate rises, the decay comes to blow up the weights at every step.
     config = with_training(
         steps=60, warmup_share=0.98, learning_rate=0.25, weight_decay=20.0, log_every=20, checkpoint_every=2
     )
     with pytest.raises(TrainingError, match=r"diverges .* at step \d+: .*the last good checkpoint, of step (\d+)"):
-        trained(where, config)
+        trained(where, config, pauses=pauses)
     card = json.loads((where / "checkpoint.json").read_text())
     tensors = safetensors.torch.load((where / card["tensors"]).read_bytes())
     net = build(config.model, seed=0)

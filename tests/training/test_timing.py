@@ -57,6 +57,30 @@ def test_a_batch_that_is_too_large_for_the_time_is_measured_in_part(
     assert sizes == [2, 4], "two steps of so many fit"
 
 
+def test_a_worker_is_timed_with_the_drawing_of_the_whole_batch(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(trial: Config, *_: object, **more: object) -> None:
+        for step in range(trial.training.steps):
+            seconds = 0.01 * trial.training.batch_size * (step + 1)
+            more["on_progress"](type("Line", (), {"seconds": seconds}))  # type: ignore[operator]
+
+    drawn: list[int] = []
+    draw_batch = timing.draw_batch
+
+    def counted(images: torch.Tensor, count: int, *rest: object) -> torch.Tensor:
+        drawn.append(count)
+        time.sleep(0.05)
+        return draw_batch(images, count, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(timing, "train", train)
+    monkeypatch.setattr(timing, "draw_batch", counted)
+    large = replace(config, training=replace(config.training, batch_size=32))
+    assert time_steps(large, torch.device("cpu"))[1] == pytest.approx(0.32)
+    assert not drawn
+    # Of 32 images another 24: three times what 8 take.
+    assert time_steps(large, torch.device("cpu"), workers=4)[1] >= 0.08 + 3 * 0.05
+    assert set(drawn) == {8}
+
+
 def test_what_a_gpu_draws_at_once_is_shared_among_the_steps(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def train(trial: Config, *_: object, **more: object) -> None:
         for step in range(trial.training.steps):

@@ -21,6 +21,9 @@ def test_the_start_lies_in_every_space_and_every_draw_is_a_config(name, start):
         ["model.width=640", "model.blocks=15"],
         ["model.width=1024", "model.depth=1", "model.blocks=16"],
         ["model.widths=[2400, 4096]"],
+        ["model.blocks=0"],
+        ["model.blocks=0", "data.image_size=72"],
+        ["model.blocks=0", "data.image_size=64"],
     ):
         base = with_words(preset(start), words)
         space = builtin(name, base)

@@ -68,6 +68,17 @@ def test_what_may_be_luck_is_not_called_a_difference():
     assert verdict(many, many).outcome == "no difference shown"
 
 
+@pytest.mark.parametrize(
+    ("pairs", "over"),
+    [([("grid", 0), ("grid", 1)], "2 seeds"), ([("grid", 0), ("bottle", 0), ("wood", 0)], "3 categories")],
+)
+def test_figures_that_all_differ_by_the_same_are_no_certainty(pairs, over):
+    found = verdict(dict.fromkeys(pairs, 0.9), dict.fromkeys(pairs, 0.8))
+    assert (found.outcome, found.low, found.high) == ("unknown", None, None)
+    assert found.difference == pytest.approx(0.1)
+    assert found.words.startswith(f"nothing can be said: it is +10.0 points in all {over} alike")
+
+
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     rng, held = np.random.default_rng(1), 0
     for _ in range(300):
