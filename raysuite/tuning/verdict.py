@@ -104,8 +104,8 @@ def verdict(
     over = f"{n} {'categories' if several else 'seeds'}"
     if spread < NO_SPREAD < abs(mean):
         words = (
-            f"nothing can be said: it is {100 * mean:+.1f} points in all {over} alike, as of few images it easily is, so "
-            "that nothing is known of how much others would differ"
+            f"nothing can be said: it is {100 * mean:+.1f} points in all {over} alike, as of few images it easily is, "
+            "so that nothing is known of how much others would differ"
         )
         return Verdict("unknown", mean, None, None, pairs, tuple(missing), by_category, over, words + left)
     reach = float(t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n)
