@@ -135,6 +135,8 @@ class Drift:
 
 DRIFT_P = 0.001
 """One archive of a thousand is warned of for nothing."""
+MOST_EXACT = 10_000
+"""Images of either side up to which chance is computed exactly; the approximation beyond calls few images certain."""
 DRIFT_DISTANCE = 0.1
 """Of millions of images the least difference is beyond chance; this much moves quantiles."""
 
@@ -169,5 +171,14 @@ def drift(counts: ArrayLike, rank: int) -> Drift | None:
     above, below = steps_N - at_N, at_N - (steps_N - 1 / good)
     higher, lower = float(above.max()), float(below.max())
     distance = min(1.0, max(higher, lower))
-    effective = max(1, round(good * archive / (good + archive)))
-    return Drift(distance, float(stats.kstwo.sf(distance, effective)), higher >= lower, good, archive)
+    return Drift(distance, _chance(distance, bins), higher >= lower, good, archive)
+
+
+def _chance(distance: float, bins_N: NDArray[np.float64]) -> float:
+    """Chance of such a distance or a larger one between two samples of the same distribution, exact for few images."""
+    good, archive = len(bins_N) - 1, int(bins_N.sum())
+    if archive > MOST_EXACT or good > MOST_EXACT:
+        return float(stats.kstwo.sf(distance, max(1, round(good * archive / (good + archive)))))
+    # Where in a bin the archive's images lie changes nothing of the distance.
+    lies_N = np.repeat(np.arange(good + 1) + 0.5, bins_N.astype(np.int64))
+    return float(stats.ks_2samp(np.arange(1.0, good + 1), lies_N, method="exact").pvalue)

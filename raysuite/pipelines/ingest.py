@@ -16,7 +16,7 @@ from raysuite.datasets.entries import Entry, Listing, Source
 from raysuite.datasets.reading import read_sample
 from raysuite.datasets.schema import SAMPLE_SCHEMA
 from raysuite.datasets.shards import Manifest, category_folder
-from raysuite.errors import DatasetError
+from raysuite.errors import DatasetError, StorageError
 from raysuite.locks import owned
 from raysuite.pipelines.progress import Event, Listener
 from raysuite.storage import Location
@@ -135,9 +135,22 @@ def _write(roots: dict[str, str], entries: list[Entry], shards: Location) -> Non
         return pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA)
 
     # 16 files a call bound the memory of a task to 16 encoded and one decoded image.
-    ray.data.from_arrow(blocks).map_batches(read, batch_size=16, batch_format="pyarrow").write_parquet(
-        shards.path, filesystem=shards.fs, partition_cols=["category"], compression="zstd"
-    )
+    made = ray.data.from_arrow(blocks).map_batches(read, batch_size=16, batch_format="pyarrow")
+    try:
+        made.write_parquet(shards.path, filesystem=shards.fs, partition_cols=["category"], compression="zstd")
+    except (OSError, ray.exceptions.RayError) as error:
+        if (cause := _of_storage(error)) is None:
+            raise
+        raise StorageError(f"cannot write {shards}: {cause.strerror or cause}") from error
+
+
+def _of_storage(error: BaseException | None) -> OSError | None:
+    """The error of the filesystem that another one, of a task or of Ray Data, is about; None if there is none."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, ray.exceptions.RayError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
 
 
 def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -89,7 +89,7 @@ def plan(request: Request) -> dict[str, Any]:
     """
     models, listing, out, scan = _prepared(request)
     scans.check_place(out)
-    if (out / scans.SCAN).is_file():
+    if scans.is_begun(out):
         scans.claim(out, scan)
     counts = Counts()
     for unit, part in _looked_up(listing.units(), out, counts, restore=False):

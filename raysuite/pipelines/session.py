@@ -87,6 +87,9 @@ def ray_session(address: str | None, *, worker_logs: bool = False) -> Iterator[d
     if not worker_logs:
         for name in ("ray", "ray.data", "ray.train", "ray.tune"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        for name in ("ray.data._internal.execution", "ray.data.exceptions"):
+            # They log the traceback of a task's error, which is raised as well.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if address:
         # Ray itself tries for 20 seconds, and then logs a screenful.
         reach(address)

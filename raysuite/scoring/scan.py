@@ -10,6 +10,7 @@ from typing import Any
 from raysuite.credentials import shown
 from raysuite.errors import ConfigError, RunError
 from raysuite.locks import FILE as OWNER_FILE
+from raysuite.scoring.parts import FOLDER, SUPERSEDED
 from raysuite.storage import Location
 
 FORMAT = 1
@@ -65,15 +66,23 @@ def check_place(out: Location) -> None:
         raise RunError(f"{out} is not empty and no scored archive; take another --output folder")
 
 
+def is_begun(out: Location) -> bool:
+    """Whether something was scored there.
+
+    A command that ended before that, as when it was given a wrong column, leaves no claim on the folder.
+    """
+    return (out / SCAN).is_file() and any((out / name).is_dir() for name in (FOLDER, SUPERSEDED))
+
+
 def claim(out: Location, scan: Scan) -> None:
-    """Write ``scan.json``, or see that it says the same.
+    """Write ``scan.json``, or see that it says the same if something was scored by it.
 
     Raises:
         ConfigError: The folder belongs to a scan with other settings.
         RunError: It is damaged.
     """
     wanted = json.loads(json.dumps(scan.as_mapping()))
-    if not (out / SCAN).is_file():
+    if not is_begun(out):
         (out / SCAN).write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
         return
     # A folder of before they were concealed has the credentials of its inputs.

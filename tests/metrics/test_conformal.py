@@ -87,7 +87,21 @@ def test_drift_is_the_two_sample_test_below_the_threshold() -> None:
     assert found is not None
     wanted = stats.ks_2samp(good[good < made.threshold], archive[archive <= made.threshold])
     assert found.distance == pytest.approx(wanted.statistic)
+    assert found.p_value == pytest.approx(wanted.pvalue)
     assert found.is_higher
+    many = drift(counts(made, np.tile(archive, 3)), made.rank)
+    assert many is not None
+    assert many.p_value == pytest.approx(found.p_value, rel=0.1), "beyond so many it is approximated"
+
+
+@pytest.mark.parametrize(("good", "archive"), [(2, 1), (2, 10), (6, 1), (6, 3), (20, 1), (20, 2), (20, 10)])
+def test_few_images_are_no_drift_but_by_chance(good: int, archive: int) -> None:
+    rng, warned = np.random.default_rng(good + archive), 0
+    for _ in range(2000):
+        made = Decision.of(rng.normal(size=good), 0.0, None, 0.01, "tile")
+        found = drift(counts(made, rng.normal(size=archive)), made.rank)
+        warned += found is not None and found.is_drift
+    assert warned <= 8  # 2 expected; more with a chance below 1e-3
 
 
 def test_drift_is_told_of_shifted_archives_alone() -> None:

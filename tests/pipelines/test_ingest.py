@@ -14,7 +14,7 @@ from PIL import Image
 
 from raysuite.datasets.layouts import find_all, find_entries
 from raysuite.datasets.shards import Manifest, category_folder, read_samples
-from raysuite.errors import DatasetError, RunError
+from raysuite.errors import DatasetError, RunError, StorageError
 from raysuite.locks import owned
 from raysuite.pipelines.ingest import shard
 from raysuite.storage import Location
@@ -62,6 +62,19 @@ def test_bad_files_are_rows_with_an_error_that_names_them(bad_files: Path, tmp_p
     assert errors["000.png"].startswith("MaskSize")
     assert manifest.categories["weave"]["failed"] == 4
     assert len(_rows(shards, "weave")) == len(listing.entries)
+
+
+def test_a_storage_that_fails_is_one_sentence(
+    small_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = find_entries(Location.of(small_benchmark), categories=["weave"])
+    shards = Location.of(tmp_path / "shards")
+    # Of a category's folder a file, and nothing that makes room for one: a disk that is full fails at the same place.
+    monkeypatch.setattr(Location, "delete_dir", lambda _: None)
+    (tmp_path / "shards").mkdir()
+    Path(category_folder(shards, "weave").path).write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot write .*shards: .*weave"):
+        shard([listing], shards)
 
 
 def test_two_commands_do_not_write_the_same_shards_at_once(small_benchmark: Path, tmp_path: Path) -> None:

@@ -149,6 +149,19 @@ class TestOnOneRay:
         assert (again["this_time"]["scored"], again["scored"]) == (0, first["scored"])
         assert (tmp_path / "out" / "summary.json").is_file()
 
+    def test_a_folder_in_which_nothing_was_scored_may_be_given_again(
+        self, request_: Request, run: Path, tmp_path: Path
+    ) -> None:
+        table, out = tmp_path / "list.csv", tmp_path / "out"
+        table.write_text("mypics\n" + "".join(f"{path}\n" for path in sorted((tmp_path / "in").glob("*/*.png"))))
+        words = ["score", table, "--model", run / "weave", "--output", out, "--engine", "eager"]
+        assert "name it with --image-column" in call(*words).stderr
+        assert call(*words, "--image-column", "mypics", "--dry-run").exit_code == 0
+        assert call(*words, "--image-column", "mypics").exit_code == 3
+        assert len(rows_of(out)) == 42
+        refused = call(*words)
+        assert (refused.exit_code, "columns was" in refused.stderr) == (2, True)
+
     def test_a_second_scorer_is_refused(self, request_: Request) -> None:
         with owned(Location.of(request_.output)), pytest.raises(RunError, match=r"worked on by .*--output"):
             score(request_)
