@@ -153,7 +153,7 @@ class TestOnOneRay:
         self, request_: Request, run: Path, tmp_path: Path
     ) -> None:
         table, out = tmp_path / "list.csv", tmp_path / "out"
-        table.write_text("mypics\n" + "".join(f"{path}\n" for path in sorted((tmp_path / "in").glob("*/*.png"))))
+        table.write_text("mypics\n" + "".join(f"{path}\n" for path in sorted(Path(request_.inputs[0]).glob("*/*.png"))))
         words = ["score", table, "--model", run / "weave", "--output", out, "--engine", "eager"]
         assert "name it with --image-column" in call(*words).stderr
         assert call(*words, "--image-column", "mypics", "--dry-run").exit_code == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from raysuite.datasets.entries import Entry, Listing, checked_category
 from raysuite.datasets.layouts import plain, split_folders, visa
-from raysuite.datasets.layouts.folders import listed
+from raysuite.datasets.layouts.folders import holds_images, listed, subfolders
 from raysuite.errors import DatasetError
 from raysuite.storage import Location
 
@@ -34,7 +34,8 @@ def find_entries(root: Location, layout: str = "auto", categories: Sequence[str]
 
     Raises:
         DatasetError: The folder is missing, empty, unreadable or of no known layout; the layout or a category is not
-            known; or a category has no good training images.
+            known; a category has no good training images; or, unless categories are named, a folder beside them has
+            images and is no category.
     """
     return find_all((root,), layout, categories)[0]
 
@@ -58,6 +59,9 @@ def find_all(roots: Sequence[Location], layout: str = "auto", categories: Sequen
             raise DatasetError(f"{root} is given twice: give each data set once")
         seen.append(_look(root, layout))
     _check_known([(one.root, tuple(one.folders)) for one in seen], categories)
+    if not categories:
+        for one in seen:
+            _check_left_out(one)
     owners: dict[str, Location] = {}
     for one in seen:
         for name in one.chosen(categories):
@@ -92,6 +96,19 @@ def _look(root: Location, layout: str) -> _Seen:
     if layout == "auto":
         layout = _detected(root)
     return _Seen(root, layout, *_categories(root, layout))
+
+
+def _check_left_out(one: _Seen) -> None:
+    """A folder with images that is no category, as its good ones lie elsewhere, must not be missing unnoticed."""
+    if one.layout == "visa" or "" in one.folders.values():
+        return
+    for name in subfolders(one.root):
+        if name not in one.folders.values() and holds_images(one.root / name):
+            place = "directly in it or in good/" if one.layout == "folder" else f"in {_GOOD_PLACE[one.layout]}/"
+            raise DatasetError(
+                f"{one.root / name} has images, but none {place}, so that it is no category of layout {one.layout}: "
+                "put its good images there, move it elsewhere, or leave it out by naming the others (--category)"
+            )
 
 
 def _listing(one: _Seen, categories: Sequence[str]) -> Listing:
@@ -131,7 +148,8 @@ def _detected(root: Location) -> str:
         return "folder"
     raise DatasetError(
         f"{root} has no layout that raysuite knows: expected <category>/train/good (MVTec), <category>/train/ok "
-        f"(BTAD), {visa.SPLIT_FILE} (VisA), or folders of PNG, JPEG, BMP, TIFF or WebP images"
+        f"(BTAD), {visa.SPLIT_FILE} (VisA), or PNG, JPEG, BMP, TIFF or WebP images of good parts in <category>/ or "
+        "<category>/good"
     )
 
 

@@ -56,6 +56,24 @@ def image_names(folder: Location) -> list[str]:
     return [name for name, is_dir in listed(folder) if not is_dir and suffix(name) in IMAGE_SUFFIXES]
 
 
+def holds_images(folder: Location, depth: int = 3) -> bool:
+    """Whether there is an image in a folder, or in those below it, so many levels deep."""
+    found = listed(folder)
+    return any(not is_dir and suffix(name) in IMAGE_SUFFIXES for name, is_dir in found) or (
+        depth > 1 and any(is_dir and holds_images(folder / name, depth - 1) for name, is_dir in found)
+    )
+
+
+def check_spelling(name: str, good: str, place: str) -> None:
+    """Refuse a folder whose name is that of the good images but for capitals: they would pass for a kind of defects.
+
+    Raises:
+        DatasetError: It is.
+    """
+    if name != good and name.lower() == good:
+        raise DatasetError(f"{place} is named {name!r}, and its images would count as defects: rename it {good!r}")
+
+
 def masks_by_stem(folder: Location) -> Mapping[str, str]:
     """Stem of an image → name of its mask in this folder.
 

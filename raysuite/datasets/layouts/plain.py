@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raysuite.datasets.entries import Entry
-from raysuite.datasets.layouts.folders import at, image_names, joined, masks_by_stem, stem, subfolders
+from raysuite.datasets.layouts.folders import (
+    at,
+    check_spelling,
+    image_names,
+    joined,
+    masks_by_stem,
+    stem,
+    subfolders,
+)
 from raysuite.storage import Location
 
 GOOD = "good"
@@ -38,6 +46,7 @@ def entries_of(root: Location, category: str, folder: str) -> Iterator[Entry]:
     for kind in subfolders(at(root, folder)):
         if kind in {GOOD, _TRUTH}:
             continue
+        check_spelling(kind, GOOD, str(root / joined(folder, kind)))
         truth = joined(folder, _TRUTH, kind)
         masks = masks_by_stem(root / truth)
         for name in image_names(root / joined(folder, kind)):

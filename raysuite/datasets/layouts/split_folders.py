@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raysuite.datasets.entries import Entry
-from raysuite.datasets.layouts.folders import image_names, joined, masks_by_stem, stem, subfolders
+from raysuite.datasets.layouts.folders import check_spelling, image_names, joined, masks_by_stem, stem, subfolders
 from raysuite.storage import Location
 
 GOOD_FOLDER = {"mvtec": "good", "btad": "ok"}
@@ -45,6 +45,7 @@ def entries_of(root: Location, category: str, folder: str, layout: str) -> Itera
         yield Entry(f"{train}/{name}", category, "train", 0, "good", f"{train}/{name}", None)
     for kind in subfolders(root / joined(folder, "test")):
         test, truth = joined(folder, "test", kind), joined(folder, "ground_truth", kind)
+        check_spelling(kind, good, str(root / test))
         masks = {} if kind == good else masks_by_stem(root / truth)
         for name in image_names(root / test):
             path, mask = f"{test}/{name}", masks.get(stem(name))
