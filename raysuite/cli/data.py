@@ -22,7 +22,7 @@ from raysuite.cli.options import (
     layout_option,
     settings_options,
 )
-from raysuite.cli.printing import printable
+from raysuite.printing import printable
 from raysuite.storage import Location
 
 FINISHED_WITH_FAILURES = 3

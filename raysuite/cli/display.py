@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from raysuite.cli.printing import printable
 from raysuite.cli.table import coloured, summary
+from raysuite.printing import printable
 
 if TYPE_CHECKING:
     from raysuite.pipelines.progress import Event

@@ -15,7 +15,6 @@ from raysuite.cli.demo import demo
 from raysuite.cli.export import export
 from raysuite.cli.jobs import jobs
 from raysuite.cli.model import model
-from raysuite.cli.printing import printable
 from raysuite.cli.report import compare, report
 from raysuite.cli.runs import benchmark, evaluate, train
 from raysuite.cli.score import score
@@ -24,6 +23,7 @@ from raysuite.cli.stopping import code_of, terminable
 from raysuite.cli.submit import submit
 from raysuite.cli.tune import tune
 from raysuite.errors import RaysuiteError
+from raysuite.printing import printable
 
 
 class _Group(click.Group):

@@ -197,6 +197,7 @@ def show_plan(plan: Outlook | None, *, as_json: bool) -> None:
 
 def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, report: Location | None = None) -> None:
     """Print the table of results, what failed, and where the report is or how to get it; exit code 3 after failures."""
+    from raysuite.reporting.quality import inspect_shards, leaks  # noqa: PLC0415
     from raysuite.reporting.results import load_results  # noqa: PLC0415
     from raysuite.reporting.summary import summarise  # noqa: PLC0415
     from raysuite.reporting.tables import plain_table, records, rich_table  # noqa: PLC0415
@@ -211,6 +212,8 @@ def show_results(root: Location, rows: list[dict[str, Any]], *, as_json: bool, r
         else:
             click.echo(plain_table(summaries))
         click.echo(f"\nReport: {report}" if report else f"\nNext: raysuite report {root}")
+    for sentence in leaks(inspect_shards(root / "shards")):
+        click.echo(f"Warning: {sentence}", err=True)
     name_failures(rows)
 
 

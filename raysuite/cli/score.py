@@ -9,9 +9,9 @@ import click
 
 from raysuite.cli.display import Display
 from raysuite.cli.options import address_option
-from raysuite.cli.printing import printable
 from raysuite.errors import DatasetError
 from raysuite.forecast import in_words
+from raysuite.printing import printable
 
 FINISHED_WITH_FAILURES = 3
 

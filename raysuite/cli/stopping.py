@@ -27,9 +27,22 @@ def terminable() -> Iterator[None]:
     if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    came = threading.Event()
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        came.set()
+        # A second one, which ``timeout`` sends, must not end the cleaning up.
+        signal.signal(number, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
+    except KeyboardInterrupt as stop:
+        if came.is_set() and not isinstance(stop, Terminated):
+            # Ray raises an interrupt of its own for any that comes while it waits.
+            raise Terminated from stop
+        raise
     finally:
         # None is a handler that Python did not install, and cannot put back.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
@@ -38,9 +51,3 @@ def terminable() -> Iterator[None]:
 def code_of(stop: KeyboardInterrupt) -> int:
     """The exit code of a command that was stopped."""
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-
-
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    # A second one, which ``timeout`` sends, must not end the cleaning up.
-    signal.signal(number, signal.SIG_IGN)
-    raise Terminated

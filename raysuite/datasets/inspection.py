@@ -69,7 +69,7 @@ def inspect_rows(category: str, rows: Iterable[Mapping[str, Any]]) -> CategoryRe
             sizes[row["height"], row["width"]] += 1
             # Shards of older versions do not name it.
             modes[row.get("mode") or "unknown"] += 1
-        if row["sha256"] is not None:
+        if row["sha256"] is not None and row["height"] is not None:
             same[row["sha256"]].append((row["split"], row["id"]))
 
     groups = [group for group in same.values() if len(group) > 1]

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from raysuite.metrics.paired import Difference
+from raysuite.printing import printable
 from raysuite.reporting.comparison import COMPARED
 from raysuite.reporting.contrast import (
     EXPLANATION,
@@ -23,7 +24,7 @@ from raysuite.reporting.contrast import (
 from raysuite.reporting.definitions import FOOTNOTES, METRICS, Metric
 from raysuite.reporting.loaded import LoadedRun
 from raysuite.reporting.summary import Summary, macro, summarise
-from raysuite.reporting.tables import Grid, mean_std, plain_grid, printable, rich_grid
+from raysuite.reporting.tables import Grid, mean_std, plain_grid, rich_grid
 
 
 def signed(value: float) -> str:

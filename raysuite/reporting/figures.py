@@ -137,7 +137,11 @@ def training_figure(runs: Sequence[SeedResult]) -> go.Figure | None:
     if not figure.data:
         return None
     figure.update_xaxes(title_text="Step")
-    figure.update_yaxes(title_text="Loss", type="log", exponentformat="power", dtick=1)
+    losses = np.concatenate([np.asarray(line.y, dtype=np.float64) for line in figure.data])
+    losses = losses[losses > 0]
+    # Of short trainings there may be no power of ten in sight.
+    dtick = 1 if len(losses) and losses.max() > 100 * losses.min() else "D2"
+    figure.update_yaxes(title_text="Loss", type="log", exponentformat="power", dtick=dtick)
     return figure
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raysuite.printing import printable
 from raysuite.reporting.comparison import compare
 from raysuite.reporting.definitions import INCOMPLETE, ORACLE, ORACLE_SETTINGS
 from raysuite.reporting.summary import Summary
-from raysuite.reporting.tables import Grid, comparison_grid, notes, printable, results_grid
+from raysuite.reporting.tables import Grid, comparison_grid, notes, results_grid
 
 _ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",

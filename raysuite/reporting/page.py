@@ -48,12 +48,13 @@ def render_report(root: Location, baseline: Location | None = None) -> str:
     summary = summaries[0]
     chosen = shown(summaries)
     cost = cost_of(results)
+    quality = inspect_shards(root / "shards")
     galleries = gallery.galleries({category.category: category.runs for _, category in chosen})
     values = dict(
         results=results,
         summary=summary,
         summaries=summaries,
-        **results_context(root, results, summaries, baseline),
+        **results_context(root, results, summaries, baseline, quality),
         categories=[category_view(index, *one) for index, one in enumerate(chosen)],
         panel_of={(category.category, objective): index for index, (objective, category) in enumerate(chosen)},
         overview=figure_view(
@@ -69,7 +70,7 @@ def render_report(root: Location, baseline: Location | None = None) -> str:
         timeline=figure_view(
             "timeline", "Who worked where and when", "Trainings and scorings as bars, by node", timeline_figure(cost)
         ),
-        quality=inspect_shards(root / "shards"),
+        quality=quality,
         anomalies=anomalies,
         protocol=protocol(results),
         images_tested=_total(chosen, "n_good") + _total(chosen, "n_defect"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import yaml
 
 from raysuite import settings
@@ -49,7 +51,8 @@ def protocol(results: RunResults) -> tuple[tuple[str, str], ...]:
         (
             "Threshold",
             f"set on the held-out good images, so that at most {_percent(detection.false_alarm_rate)} of good images "
-            "should be above it. An image is an alarm if its score is above.",
+            f"should be above it; fewer than {math.ceil(1 / detection.false_alarm_rate - 1 - 1e-9)} held-out images "
+            "cannot promise that, and n of them promise 1 in n + 1. An image is an alarm if its score is above.",
         ),
         (
             "Test images and labels",

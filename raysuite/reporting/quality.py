@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -37,18 +37,24 @@ def _rows(folder: Location) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
+def leaks(reports: Sequence[CategoryReport]) -> list[str]:
+    """A sentence for each category with images that are in training and in test."""
+    return [f"{report.category}: {_leak(report)}" for report in reports if report.leaks]
+
+
+def _leak(report: CategoryReport) -> str:
+    n = len(report.leaks)
+    return (
+        f"{n} {'image is' if n == 1 else 'images are'} in training and in test, byte for byte: "
+        f"what is measured on {'it' if n == 1 else 'them'} is worth nothing"
+    )
+
+
 def anomalies(report: CategoryReport) -> list[tuple[str, tuple[str, ...]]]:
     """What a person should look at, in sentences, each with the files that it is about."""
     found: list[tuple[str, tuple[str, ...]]] = []
     if report.leaks:
-        n = len(report.leaks)
-        found.append(
-            (
-                f"{n} {'image is' if n == 1 else 'images are'} in training and in test, byte for byte: "
-                "what is measured on them is worth nothing",
-                tuple(" = ".join(group) for group in report.leaks),
-            )
-        )
+        found.append((_leak(report), tuple(" = ".join(group) for group in report.leaks)))
     if report.failures:
         n = len(report.failures)
         found.append(

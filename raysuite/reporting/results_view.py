@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from raysuite import settings
+from raysuite.datasets.inspection import CategoryReport
 from raysuite.errors import RaysuiteError
 from raysuite.reporting import tables
 from raysuite.reporting.comparison import compare
@@ -44,7 +45,11 @@ class ResultsView:
 
 
 def results_context(
-    root: Location, results: RunResults, summaries: Sequence[Summary], baseline: Location | None
+    root: Location,
+    results: RunResults,
+    summaries: Sequence[Summary],
+    baseline: Location | None,
+    quality: Sequence[CategoryReport],
 ) -> dict[str, Any]:
     """Names and values for ``verdict``, ``results``, ``comparison``, ``contrast`` and ``published.html.j2``.
 
@@ -54,7 +59,7 @@ def results_context(
     contrasts = _contrasts(root, summaries, baseline)
     by_objective = {one.objective: one for one in contrasts}
     return {
-        "verdict": verdict(root, results, summaries),
+        "verdict": verdict(root, results, summaries, quality),
         "comparisons": compare(summaries),
         "tables": [
             ResultsView(s, {m.key: _heat(s, m.key) for m in METRICS}, by_objective.get(s.objective)) for s in summaries

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from raysuite.printing import printable
 from raysuite.reporting.comparison import Cell, Comparison, compare
 from raysuite.reporting.definitions import FOOTNOTES, INCOMPLETE, METRICS, ORACLE_SETTINGS, UNDEFINED
 from raysuite.reporting.results import load_results
@@ -54,15 +55,14 @@ def compared(cell: Cell) -> str:
 
 
 def common_note(comparison: Comparison) -> str:
-    """Of which categories the bottom row of a comparison is the mean; nothing where it is all of them."""
-    if len(comparison.common) == len(comparison.rows):
+    """Of which categories the bottom row of a comparison is the mean; nothing where it is all of them or none."""
+    cells = [cell.statistic for row in comparison.rows.values() for cell in row]
+    is_defined = any(one is not None and one.mean is not None for one in cells)
+    if len(comparison.common) == len(comparison.rows) or not is_defined:
         return ""
+    if not comparison.common:
+        return "No mean, as there is no category that every objective has."
     return f"Mean over the {len(comparison.common)} of {len(comparison.rows)} categories that every objective has."
-
-
-def printable(text: str) -> str:
-    """The text with control characters made visible: a file name must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,12 @@ def notes(summaries: Sequence[Summary]) -> tuple[str, ...]:
         for category in summary.categories
         for sentence in failure_sentences(category)
     ]
-    common = dict.fromkeys(filter(None, map(common_note, compare(summaries))))
+    common: dict[str, list[str]] = {}
+    for comparison in compare(summaries):
+        common.setdefault(common_note(comparison), []).append(comparison.metric.label)
     oracle = [ORACLE_SETTINGS] if any(summary.oracle for summary in summaries) else []
-    return (*oracle, *failures, *common, *FOOTNOTES)
+    shared = [f"{', '.join(labels)}: {note[0].lower()}{note[1:]}" for note, labels in common.items() if note]
+    return (*oracle, *failures, *shared, *FOOTNOTES)
 
 
 def plain_table(summaries: Sequence[Summary]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from raysuite.datasets.inspection import CategoryReport
 from raysuite.errors import RaysuiteError
 from raysuite.metrics.intervals import Interval, mean_auroc_interval
 from raysuite.reporting.definitions import ORACLE_SETTINGS
-from raysuite.reporting.results import RunResults, SeedResult
+from raysuite.reporting.quality import leaks
+from raysuite.reporting.results import RunResults
 from raysuite.reporting.summary import CategorySummary, Summary
-from raysuite.runs import Run
+from raysuite.runs import Member, Run
 from raysuite.storage import Location
 
 ENOUGH_SEEDS = 3
@@ -40,8 +43,17 @@ class Verdict:
     cautions: tuple[str, ...]
 
 
-def verdict(root: Location, results: RunResults, summaries: Sequence[Summary]) -> Verdict:
-    """Find what a report of a run has to begin with."""
+def verdict(
+    root: Location, results: RunResults, summaries: Sequence[Summary], quality: Sequence[CategoryReport] = ()
+) -> Verdict:
+    """Find what a report of a run has to begin with.
+
+    Args:
+        root: The run folder.
+        results: What it holds.
+        summaries: The same by objective.
+        quality: Of its images.
+    """
     card = results.provenance.get("data")
     data: Mapping[str, Any] = card if isinstance(card, Mapping) else {}
     fingerprint = data.get("fingerprint")
@@ -50,7 +62,9 @@ def verdict(root: Location, results: RunResults, summaries: Sequence[Summary]) -
         cautions.append(
             "Fewer than three seeds: too few to quote these figures, or to tell a difference from the luck of a seed."
         )
-    cautions += _smaller_parts(root, results)
+    cautions += [f"{sentence}." for sentence in leaks(quality)]
+    cards = _cards(root, results)
+    cautions += _short_promises(cards) + _smaller_parts(cards)
     return Verdict(
         {summary.objective: _interval(summary) for summary in summaries},
         None if fingerprint is None else str(fingerprint),
@@ -86,16 +100,43 @@ def _scored(category: CategorySummary) -> tuple[Any, Any] | None:
     return scores, np.array([done[0][name].label for name in ids], dtype=np.int64)
 
 
-def _smaller_parts(root: Location, results: RunResults) -> list[str]:
-    """Trainings whose batches had to be computed in smaller parts, for want of memory."""
+def _cards(root: Location, results: RunResults) -> list[tuple[Member, Mapping[str, Any]]]:
+    """What the detectors say of their origin; one that is damaged is told of where the files are."""
     try:
         run = Run.open(root.uri)
     except RaysuiteError:
         return []
-    parts: defaultdict[tuple[int, int, bool], list[str]] = defaultdict(list)
+    found = []
     for result in results.runs:
-        if result.done and (found := _part(run, result)):
-            parts[found].append(run.member(result.category, result.seed, result.objective).title)
+        if result.done:
+            member = run.member(result.category, result.seed, result.objective)
+            with contextlib.suppress(RaysuiteError, ValueError, KeyError, TypeError):
+                found.append((member, json.loads((member.detector / "detector.json").read_text())["provenance"]))
+    return found
+
+
+def _short_promises(cards: Sequence[tuple[Member, Mapping[str, Any]]]) -> list[str]:
+    """Categories with too few held-out images for the false-alarm rate that was asked for."""
+    short: defaultdict[tuple[int, float], dict[str, None]] = defaultdict(dict)
+    for member, card in cards:
+        # Detectors of older versions do not tell.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            held, asked = int(card["held_out_images"]), float(card["settings"]["detection"]["false_alarm_rate"])
+            if 1 / (held + 1) > asked:
+                short[held, asked][member.category] = None
+    return [
+        f"{', '.join(categories)}: {held} held-out good image{'s' * (held != 1)} can promise a false-alarm rate of "
+        f"{100 / (held + 1):.2g} % at best, not {100 * asked:g} % as asked for; the threshold is their highest score."
+        for (held, asked), categories in sorted(short.items())
+    ]
+
+
+def _smaller_parts(cards: Sequence[tuple[Member, Mapping[str, Any]]]) -> list[str]:
+    """Trainings whose batches had to be computed in smaller parts, for want of memory."""
+    parts: defaultdict[tuple[int, int, bool], list[str]] = defaultdict(list)
+    for member, card in cards:
+        if found := _part(card):
+            parts[found].append(member.title)
     return [
         f"{', '.join(titles)}: memory did not hold a batch of {batch} images, so that its gradients were added up from "
         f"parts of {part}, which gives the same sum"
@@ -104,14 +145,12 @@ def _smaller_parts(root: Location, results: RunResults) -> list[str]:
     ]
 
 
-def _part(run: Run, result: SeedResult) -> tuple[int, int, bool] | None:
+def _part(card: Mapping[str, Any]) -> tuple[int, int, bool] | None:
     """Images at once and in a batch, and whether the net has batch normalisation; None if a batch was whole."""
-    file = run.member(result.category, result.seed, result.objective).detector / "detector.json"
     try:
-        card = json.loads(file.read_text())["provenance"]
         part, workers = int(card["micro_batch"]), int(card["workers"])
         batch = int(card["settings"]["training"]["batch_size"])
         return (part, batch, card["settings"]["model"]["norm"] == "batch") if part * workers < batch else None
-    except (RaysuiteError, ValueError, KeyError, TypeError):
-        # Detectors of older versions do not tell; a damaged one is told of where the files are.
+    except (ValueError, KeyError, TypeError):
+        # Detectors of older versions do not tell.
         return None

@@ -25,6 +25,21 @@ def test_sigterm_interrupts_and_what_it_did_before_is_put_back(handler):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
+def test_sigterm_that_a_library_took_for_ctrl_c_is_sigterm_again(handler):
+    @terminable()
+    def wait():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(Terminated):
+        wait()
+    with pytest.raises(KeyboardInterrupt) as caught, terminable():
+        raise KeyboardInterrupt
+    assert code_of(caught.value) == 130
+
+
 def test_another_thread_leaves_signals_alone(handler):
     inside = []
 

@@ -45,6 +45,14 @@ def test_a_report_counts_everything_and_names_what_is_wrong(tmp_path):
     json.dumps(dataclasses.asdict(report))
 
 
+def test_files_that_are_no_images_are_no_leak_and_no_duplicates(tmp_path):
+    names = ["cap/train/good/1.png", "cap/train/good/2.png", "cap/test/good/3.png"]
+    plant(tmp_path, {"cap/train/good/0.png": encoded(picture(seed=0)), **dict.fromkeys(names, b"")})
+    (report,) = inspect(find_entries(Location.of(tmp_path)))
+    assert len(report.failures) == 3
+    assert report.leaks == report.duplicates == ()
+
+
 def test_categories_come_one_after_the_other(tmp_path):
     plant(tmp_path, ["a/train/good/0.png", "b/train/good/0.png"])
     reports = inspect(find_entries(Location.of(tmp_path)))

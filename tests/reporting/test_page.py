@@ -246,7 +246,7 @@ def test_a_category_without_the_own_objective_is_shown_with_another(tmp_path):
     visible = Page(render_report(root)).visible
     assert "carpet · filter" in visible
     assert "wood · plain" in visible
-    assert "Mean over the 0 of 2 categories that every objective has." in visible
+    assert "No mean, as there is no category that every objective has." in visible
 
 
 def test_synthetic_validation_is_named_as_what_it_is(page):

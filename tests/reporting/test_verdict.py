@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from raysuite.datasets.inspection import inspect_rows
 from raysuite.reporting.page import render_report
 from raysuite.reporting.results import load_results
 from raysuite.reporting.summary import summarise
@@ -45,6 +46,38 @@ def test_a_run_without_any_figure_has_a_verdict_without_an_interval(tmp_path: Pa
     root = write_run_folder(Location.of(tmp_path / "run"), [FakeCategory("a", failed=True)], (0,), gallery=0)
     assert head_of(root).intervals == {"filter": None}
     assert "Nothing was measured" in Page(render_report(root)).visible
+
+
+def test_a_rate_that_too_few_held_out_images_cannot_promise_is_said(fresh_run):
+    settings = {"detection": {"false_alarm_rate": 0.05}}
+    for category, seed, held in (("carpet", 0, 19), ("carpet", 1, 19), ("screw", 0, 2), ("screw", 1, 2)):
+        card = {"provenance": {"held_out_images": held, "settings": settings}}
+        (fresh_run / category / f"seed-{seed}" / "detector" / "detector.json").write_text(json.dumps(card))
+    (caution,) = [one for one in head_of(fresh_run).cautions if "promise" in one]
+    assert caution == (
+        "screw: 2 held-out good images can promise a false-alarm rate of 33 % at best, not 5 % as asked for; the "
+        "threshold is their highest score."
+    )
+    visible = Page(render_report(fresh_run)).visible
+    assert caution in visible
+    assert "fewer than 19 held-out images cannot promise that" in visible
+
+
+def test_images_that_were_trained_on_and_tested_are_said_at_the_top(fresh_run):
+    results = load_results(fresh_run)
+    report = inspect_rows("carpet", [row(split) for split in ("train", "test")])
+    found = verdict(fresh_run, results, summarise(results), [report])
+    assert "carpet: 1 image is in training and in test, byte for byte: what is measured on it is worth nothing." in (
+        found.cautions
+    )
+
+
+def row(split: str) -> dict[str, object]:
+    """A good image, always the same."""
+    return {
+        "id": f"carpet/{split}/good/1.png", "split": split, "label": 0, "defect": None, "height": 8, "width": 8,
+        "mode": "RGB", "sha256": "ab", "error": None, "mask": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("norm", "said"), [("batch", "statistics from each part"), ("group", "the same sum")])

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from raysuite.cli.main import main
-from raysuite.cli.printing import printable
+from raysuite.printing import printable
 
 
 @pytest.mark.parametrize("text", ["weave/photo 1.png", "Zahnbürste ≥ 3 × 4 – 画像", ""])
