@@ -141,6 +141,11 @@ def evaluate(where: str, address: str | None, on_event: Listener, *, worker_logs
         ClusterError: Ray cannot be reached.
     """
     run = Run.open(where)
+    if is_search(run.root):
+        raise RunError(
+            f"{where} is the folder of a search: what it retrained lies in {where}/final, a run folder each, and is "
+            "evaluated"
+        )
     members = run.members()
     if not any(member.is_trained for member in members):
         raise RunError(f"nothing is trained in {where}; run raysuite train or raysuite benchmark first")

@@ -20,6 +20,7 @@ from raysuite.reporting.definitions import METRICS
 from raysuite.runs import Member, Run
 from raysuite.settings import for_objective
 from raysuite.storage import Location
+from raysuite.tuning.standing import is_search
 
 Floats = npt.NDArray[np.float64]
 
@@ -163,6 +164,11 @@ def load_results(root: Location) -> RunResults:
         raise RunError(
             f"there is no run folder at {root}: name the folder that a training wrote, "
             "and run `raysuite evaluate` on it before asking for a report"
+        )
+    if is_search(root):
+        raise RunError(
+            f"{root} is the folder of a search: the run folders of the default and of what won lie in {root}/final; "
+            f"raysuite report {root} shows the search"
         )
     if not (root / "metrics.parquet").is_file():
         raise RunError(f"{root} has no metrics.parquet: run `raysuite evaluate` on it first")

@@ -21,6 +21,7 @@ from raysuite.runs import Run
 from raysuite.settings import preset, to_mapping, with_words
 from raysuite.storage import Location
 from raysuite.tuning.trials import read_trials, rows_of, write_trial
+from tests.reporting.run_folder import write_run_folder
 from tests.reporting.search_folder import write_search_folder
 
 
@@ -147,6 +148,22 @@ def test_a_search_takes_over_no_run(rest: str, small_benchmark: Path, tmp_path: 
     assert refused.exit_code == 2, refused.output
     assert f"{run.root} is the folder of a run (raysuite train or benchmark), and of no search" in refused.stderr
     assert "take another --run folder" in refused.stderr
+    other = tune(small_benchmark, tmp_path / "run", *words, "--steps", "7")
+    assert "and of no search" in other.stderr, "the kind of folder is told before what differs"
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["compare", "run"]])
+def test_who_asks_for_the_figures_of_a_search_is_told_where_they_lie(
+    words: list[str], small_benchmark: Path, tmp_path: Path
+) -> None:
+    run, _ = made_as(small_benchmark, tmp_path / "tuned")
+    (run.root / "search.json").write_text("{}")
+    write_run_folder(Location.of(tmp_path / "run"))
+    line = [word if word != "run" else str(tmp_path / "run") for word in words]
+    refused = CliRunner().invoke(main, [*line, str(tmp_path / "tuned")])
+    assert refused.exit_code == 1, refused.output
+    assert f"{run.root} is the folder of a search: " in refused.stderr
+    assert f"{run.root}/final" in refused.stderr
 
 
 @pytest.mark.parametrize("command", ["benchmark", "train"])

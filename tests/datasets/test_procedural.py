@@ -41,6 +41,22 @@ def test_it_writes_an_ordinary_data_set_that_reads_without_errors(tmp_path):
             assert decode_mask(row["mask"]).any()
 
 
+def test_nothing_is_drawn_beside_the_images_of_another_drawing_or_of_somebody(tmp_path):
+    def draw(**more):
+        small = {"seed": 0, "image_size": 32, "train": 2, "good": 1, "defect_per_kind": 1, "categories": ("grain",)}
+        return write_benchmark(tmp_path, **(small | more))
+
+    count = draw()
+    draw(categories=("weave",))
+    assert draw(seed=1) == count, "the same files are drawn anew"
+    for more in ({"train": 1}, {"good": 0}, {"defect_per_kind": 0}):
+        with pytest.raises(DatasetError, match=r"holds .* which would stay beside"):
+            draw(**more)
+    (tmp_path / "screws").mkdir()
+    with pytest.raises(DatasetError, match=r"holds screws, which would stay beside .*take another folder"):
+        draw()
+
+
 def test_categories_can_be_chosen_and_written_alone_without_changing(tmp_path):
     write_benchmark(tmp_path / "all", seed=0, image_size=32, train=1, good=1, defect_per_kind=1)
     write_benchmark(tmp_path / "one", seed=0, image_size=32, train=1, good=1, defect_per_kind=1, categories=["grain"])

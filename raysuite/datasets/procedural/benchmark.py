@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -117,7 +117,8 @@ def write_benchmark(
         The number of images written, masks not counted.
 
     Raises:
-        DatasetError: There is no such category, or ``image_size`` is too small for it.
+        DatasetError: There is no such category, ``image_size`` is too small for it, or the folder holds something that
+            would stay beside what is drawn.
         StorageError: The folder cannot be written.
     """
     _check_size(image_size)
@@ -125,7 +126,22 @@ def write_benchmark(
     for category in categories:
         _class_of(category)
     written = 0
-    for category in categories or CATEGORIES:
+    categories = categories or tuple(CATEGORIES)
+    _check_room(
+        root,
+        [
+            f"{category}/{place}/{index:03d}{tail}.png"
+            for category in categories
+            for place, tail, count in (
+                ("train/good", "", train),
+                ("test/good", "", good),
+                *((f"test/{kind}", "", defect_per_kind) for kind in _class_of(category).kinds),
+                *((f"ground_truth/{kind}", "_mask", defect_per_kind) for kind in _class_of(category).kinds),
+            )
+            for index in range(count)
+        ],
+    )
+    for category in categories:
         folder = root / category
         for split, count in (("train", train), ("test", good)):
             for index in range(count):
@@ -178,3 +194,20 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _check_room(root: Location, files: Iterable[str]) -> None:
+    """Drawing the same files again is well; others, of another drawing or of somebody, would be taken for its own."""
+    # One category may be drawn after the other.
+    own: dict[str, set[str]] = {"": set(CATEGORIES)}
+    for file in files:
+        parts = file.split("/")
+        for k, part in enumerate(parts):
+            own.setdefault("/".join(parts[:k]), set()).add(part)
+    for path, names in own.items():
+        folder = root / path if path else root
+        for name, _ in folder.children() if folder.is_dir() else ():
+            if name not in names and not name.startswith("."):
+                raise DatasetError(
+                    f"{folder} holds {name}, which would stay beside the images that are drawn: take another folder"
+                )

@@ -53,23 +53,6 @@ class SearchFolder:
         """The run folders of the retrained winners and of the default."""
         return self.run.root / "final"
 
-    def check_no_other_run(self) -> None:
-        """See that nothing lies here yet, or a search.
-
-        A search that was stopped before it was noted leaves ``config.yaml`` alone; ``train`` and ``benchmark`` go on to
-        write shards beside it.
-
-        Raises:
-            ConfigError: The folder is that of a run which is no search.
-        """
-        root = self.run.root
-        own = (".", OWNER_FILE, "config.yaml", "search.json")  # and their drafts
-        if not is_search(root) and root.is_dir() and any(not name.startswith(own) for name, _ in root.children()):
-            raise ConfigError(
-                f"{root} is the folder of a run (raysuite train or benchmark), and of no search; "
-                "take another --run folder"
-            )
-
     @property
     def objective(self) -> str | None:
         """What its trials are scored by, ``good`` or ``oracle``, as it was noted when the search was begun.
@@ -178,3 +161,19 @@ class SearchFolder:
 def _name(categories: str) -> str:
     """Of a search in ``spent.json``: older versions wrote its categories in the order of the data sets."""
     return "/".join(sorted(categories.split("/")))
+
+
+def check_no_other_run(root: Location) -> None:
+    """See that nothing lies in a folder yet, or a search.
+
+    A search that was stopped before it was noted leaves ``config.yaml`` alone; ``train`` and ``benchmark`` go on to
+    write shards beside it.
+
+    Raises:
+        ConfigError: The folder is that of a run which is no search.
+    """
+    own = (".", OWNER_FILE, "config.yaml", "search.json")  # and their drafts
+    if not is_search(root) and root.is_dir() and any(not name.startswith(own) for name, _ in root.children()):
+        raise ConfigError(
+            f"{root} is the folder of a run (raysuite train or benchmark), and of no search; take another --run folder"
+        )

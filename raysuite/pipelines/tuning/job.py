@@ -20,7 +20,7 @@ from raysuite.pipelines.progress import Event, Listener
 from raysuite.pipelines.session import cluster_nodes, ray_session, this_machine
 from raysuite.pipelines.tuning import outcome as outcomes
 from raysuite.pipelines.tuning.finals import retrain, test_trials
-from raysuite.pipelines.tuning.folder import SearchFolder
+from raysuite.pipelines.tuning.folder import SearchFolder, check_no_other_run
 from raysuite.pipelines.tuning.outcome import Outcome
 from raysuite.pipelines.tuning.plan import Plan, Request, jobs_of, plan_of, rungs_for, space_of
 from raysuite.pipelines.tuning.search import Manner, search
@@ -99,9 +99,9 @@ def tune(request: Request, on_event: Listener = lambda _: None) -> tuple[SearchF
 def _there(request: Request, listings: Sequence[Listing]) -> SearchFolder:
     """The folder as it is or would be; nothing is written. Raises if it is another run's, or of other settings."""
     sources = [listing.source for listing in listings]
-    folder = SearchFolder(Run.create(request.run, sources, request.config, write=False))
-    folder.check_no_other_run()
-    return folder
+    # Before its settings are compared, which would tell of the lesser fault.
+    check_no_other_run(Run.place(request.run))
+    return SearchFolder(Run.create(request.run, sources, request.config, write=False))
 
 
 def _time_left(request: Request, folder: SearchFolder, briefs: Sequence[Brief], index: int) -> float | None:
