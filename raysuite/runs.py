@@ -19,7 +19,7 @@ import yaml
 from raysuite import settings
 from raysuite.config import OBJECTIVES, Config
 from raysuite.datasets.entries import Source
-from raysuite.errors import ConfigError, RunError
+from raysuite.errors import ConfigError, RunError, TextError
 from raysuite.locks import FILE as OWNER_FILE
 from raysuite.storage import Location
 
@@ -144,8 +144,13 @@ class Run:
             config = settings.from_card(card)
             named = card["sources"] if card["format"] > OLDEST_READ else [card["source"]]
             return cls(root, tuple(Source(str(one["uri"]), str(one["layout"])) for one in named), config)
-        except (yaml.YAMLError, ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{file} is damaged ({type(error).__name__}: {error}); take another run folder") from error
+        except (yaml.YAMLError, ConfigError, TextError) as error:
+            told = " ".join(str(error).split())
+            raise RunError(f"{file} is damaged: {told}; take another run folder") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{file} is damaged: it has not the sources and settings that raysuite writes; take another run folder"
+            ) from error
 
     @staticmethod
     def place(where: str) -> Location:

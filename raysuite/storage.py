@@ -143,7 +143,7 @@ class Location:
             with self.fs.open_input_stream(self.path) as stream:
                 return bytes(stream.read())
         except OSError as error:
-            raise StorageError(f"cannot read {self.uri}: {error}") from error
+            raise StorageError(f"cannot read {self.uri}: {_why(error)}") from error
 
     def read_at_most(self, most: int) -> bytes:
         """The beginning of the file, or all of it if it has no more bytes; of a stranger's file, which may be anything.
@@ -159,7 +159,7 @@ class Location:
             with self.fs.open_input_stream(self.path) as stream:
                 return bytes(stream.read(most))
         except OSError as error:
-            raise StorageError(f"cannot read {self.uri}: {error}") from error
+            raise StorageError(f"cannot read {self.uri}: {_why(error)}") from error
 
     def write_bytes(self, data: bytes) -> None:
         """Write the whole file atomically, making the folders above it.
@@ -252,6 +252,11 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
     except OSError:
         # A link that leads to itself, for one: that is no reason to give up the folder around it.
         return False
+
+
+def _why(error: OSError) -> str:
+    """In the system's words, without pyarrow's around them; a store has its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def readable(name: str) -> str:

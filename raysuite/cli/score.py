@@ -147,7 +147,7 @@ def score(
     if as_json:
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
-        _show(summary, given["output"])
+        _show(summary, given["output"].rstrip("/") or "/")
     for told in summary["warnings"]:
         click.echo(f"Warning: {printable(told)}", err=True)
     if summary["failed"]:

@@ -32,7 +32,9 @@ def rows_of(root: Location) -> list[dict[str, str]]:
         if missing:
             raise DatasetError(f"{where} lacks the column {missing[0]}: expected {', '.join(_COLUMNS)}")
         rows = [{column: (row[column] or "").strip() for column in _COLUMNS} for row in reader]
-    except (StorageError, UnicodeDecodeError, csv.Error) as error:
+    except StorageError as error:
+        raise DatasetError(f"the layout visa has a split file: {error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"cannot read the split file {where}: {error}") from error
     first_line: dict[str, int] = {}
     for number, row in enumerate(rows, start=2):
