@@ -84,7 +84,7 @@ def test_many_images_keep_their_extremes_in_the_strip():
 @pytest.mark.parametrize(("loss", "dtick"), [([0.08, 0.05, 0.02], "D2"), ([3.0, 0.4, 0.004], 1)])
 def test_the_axis_of_a_loss_within_one_power_of_ten_has_numbers_too(loss, dtick):
     run = SeedResult("a", 0, "filter", "done", history={"step": np.arange(3.0), "loss": np.array(loss)})
-    assert training_figure([run]).layout.yaxis.dtick == dtick
+    assert figures.training_figure([run]).layout.yaxis.dtick == dtick
 
 
 def test_a_loss_that_broke_leaves_only_its_sound_steps():
