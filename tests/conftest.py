@@ -18,6 +18,19 @@ S3_ENVIRONMENT = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes the Ray that all share; and let files that start Ray come first.
+
+    They take longest, and of two processes neither is to wait for the other's last.
+    """
+    for item in items:
+        if "local_ray" in getattr(item, "fixturenames", ()):
+            item.add_marker("ray")
+    first = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in first)
+
+
 @pytest.fixture(scope="session")
 def small_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two procedural categories of a few images each, 64 pixels a side; not to be written to."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -164,9 +165,16 @@ def agents(ports: list[int]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+def short() -> Iterator[Path]:
+    """A folder with a short name: those of Ray's sockets, of which it is a part, may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="head") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def head(short: Path) -> Iterator[Head]:
     """The head of its unit, and a worker of its own."""
-    started = Started(tmp_path_factory.mktemp("head"))
+    started = Started(short)
     gcs, dashboard, client, *rest = free_ports(11)
     environment = started.environment("raysuite-head")
     made = Head(gcs, dashboard, rest[0], environment)
