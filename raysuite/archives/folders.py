@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -64,18 +64,24 @@ def _local(top: str, below: str, above: frozenset[tuple[int, int]], enters: Call
             if len(first) < SORTED:
                 first.sort(key=lambda entry: entry.name)
             folders = []
-            for some in (first, visible):
-                for entry in some:
-                    path = f"{below}/{entry.name}" if below else entry.name
-                    if is_folder(entry):
-                        folders += [path] * enters(path)
-                    else:
-                        yield _file(path, entry)
+            for entry in chain(_drained(first), visible):
+                path = f"{below}/{entry.name}" if below else entry.name
+                if not is_folder(entry):
+                    yield _file(path, entry)
+                elif enters(path):
+                    folders.append(path)
     except OSError as error:
         yield Found(f"{readable(below)}/", error=f"Unreadable: the folder cannot be listed: {error.strerror or error}")
         return
     for path in sorted(folders):
         yield from _local(top, path, above | {here}, enters)
+
+
+def _drained(entries: list[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+    """All of a list, which keeps none that has been passed: each comes to hold what the system tells of it."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
 
 
 def _file(path: str, entry: os.DirEntry[str]) -> Found:
@@ -103,10 +109,10 @@ def _remote(root: Location, below: str, enters: Callable[[str], bool]) -> Iterat
         if info.base_name.startswith("."):
             continue
         path = f"{below}/{info.base_name}" if below else info.base_name
-        if info.type == pafs.FileType.Directory:
-            folders += [path] * enters(path)
-        else:
+        if info.type != pafs.FileType.Directory:
             yield Found(path, info.size, modified(info))
+        elif enters(path):
+            folders.append(path)
     for path in folders:
         yield from _remote(root, path, enters)
 

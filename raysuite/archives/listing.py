@@ -90,7 +90,6 @@ class Listing:
         for text in self.inputs:
             where = Location.of(text)
             if where.is_file():
-                given = _Given(text, where, True)
                 yield from self._file(text, where, where.name, *version_of(where), named=True)
             else:
                 if where.is_dir():
@@ -99,10 +98,11 @@ class Listing:
                     given = _Given(text, Location.of(pattern[0]), False, pattern[1])
                 else:
                     raise DatasetError(f"there is nothing at {text} any more")
-                found = walk(given.where, given.enters)
-                new = (one for one in found if given.lists(one.path) and not _is_in(before, given, one))
-                yield from self._folder(text, given.where, new)
-            before.append(given)
+                found = (one for one in walk(given.where, given.enters) if given.lists(one.path))
+                # Two folders without a pattern that have images in common are refused.
+                rivals = [one for one in before if (one.pattern or given.pattern) and one.where.fs == given.where.fs]
+                yield from self._folder(text, given.where, _not_in(rivals, given.top, found) if rivals else found)
+                before.append(given)
 
     def _folder(self, source: str, root: Location, found: Iterable[Found]) -> Iterator[Unit]:
         pending: list[Item] = []
@@ -260,7 +260,7 @@ class _Given:
             return True
         return other.is_file and self.lists(other.where.path[len(self.top) :])
 
-    @property
+    @cached_property
     def top(self) -> str:
         """Where its paths begin, with a slash at the end."""
         return f"{self.where.path.rstrip('/')}/"
@@ -283,16 +283,12 @@ class _Given:
         return not self.pattern or self._fits.fullmatch(path) is not None
 
 
-def _is_in(before: Sequence[_Given], given: _Given, one: Found) -> bool:
-    """Whether an earlier input has listed what this one finds."""
-    path = given.top + one.path
-    return any(
-        not other.is_file
-        and other.where.fs == given.where.fs
-        and path.startswith(other.top)
-        and other.lists(path[len(other.top) :])
-        for other in before
-    )
+def _not_in(before: Sequence[_Given], top: str, found: Iterable[Found]) -> Iterator[Found]:
+    """What no earlier input has listed, of what is found below ``top``."""
+    for one in found:
+        path = top + one.path
+        if not any(path.startswith(other.top) and other.lists(path[len(other.top) :]) for other in before):
+            yield one
 
 
 def _files(source: str, items: list[Item]) -> Unit:

@@ -78,7 +78,10 @@ def _size_as_listed(where: Location, unit: Unit) -> int:
         # Some stores tell more than the second when they list, and not when they are asked for one object.
         then, modified = then[:-9], modified[:-9]
     if str(size) != listed or then != modified:
-        raise StorageError("it has changed since it was listed; the same command scores it anew")
+        raise StorageError(
+            "its size or time of change is not as it was listed: if it has changed, the same command scores it anew; "
+            "copies on several nodes have to keep the time (rsync -a), and then --retry-failed scores it"
+        )
     return size
 
 

@@ -141,7 +141,7 @@ def _write(roots: dict[str, str], entries: list[Entry], shards: Location) -> Non
     except (OSError, ray.exceptions.RayError) as error:
         if (cause := _of_storage(error)) is None:
             raise
-        raise StorageError(f"cannot write {shards}: {cause.strerror or cause}") from error
+        raise StorageError(f"cannot read all images or write {shards}: {cause.strerror or cause}") from error
 
 
 def _of_storage(error: BaseException | None) -> OSError | None:

@@ -212,6 +212,8 @@ def _looked_up(
 
     def counted() -> Iterator[Unit]:
         for unit in units:
+            if counts.stopped:
+                return
             counts.listed += unit.count
             counts.units += 1
             counts.size += unit.size

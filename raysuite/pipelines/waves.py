@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -69,7 +69,7 @@ class Counts:
     """What the driver has seen go by: a few numbers, however long the archive is.
 
     ``units`` are all that were listed; ``todo`` those of them that were not done before, ``done`` those that now are.
-    What comes next is images.
+    What comes next is images. ``stopped``: nobody asks for more, and what lists ahead is to end.
     """
 
     listed: int = 0
@@ -83,6 +83,7 @@ class Counts:
     reused: int = 0
     size: int = 0
     complete: bool = False
+    stopped: bool = False
     keys: array[int] = field(default_factory=lambda: array("Q"))
 
 
@@ -122,10 +123,8 @@ def score_units(
             logging.getLogger("ray.data._internal.execution.streaming_executor_state").setLevel(logging.CRITICAL)
         told, pace = 0.0, _Pace(counts.kept)
 
-        stopped = threading.Event()
-
         def take(count: int) -> list[tuple[Unit, bool]]:
-            return list(takewhile(lambda _: not stopped.is_set(), islice(todo, count)))
+            return list(islice(todo, count))
 
         try:
             sizes = iter([min(MOST_A_WAVE, factor * max(gpus, cpus)) for factor in WAVES])
@@ -150,7 +149,7 @@ def score_units(
             on_event(_event(counts, pace))
             _export(exported, counts, 0.0)
         finally:
-            stopped.set()
+            counts.stopped = True
 
 
 def _aside(work: Callable[[], _T]) -> Future[_T]:

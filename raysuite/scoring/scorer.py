@@ -233,7 +233,7 @@ def _unchanged(unit: Unit, place: Location, routes: Routes) -> tuple[dict[Known,
 
 
 def _of_row(row: Mapping[str, Any]) -> Known:
-    return row["id"], shown(row["uri"]), row["model"]
+    return shown(row["id"]), shown(row["uri"]), row["model"]
 
 
 def _of_item(item: Item, routes: Routes) -> Known:
@@ -241,7 +241,7 @@ def _of_item(item: Item, routes: Routes) -> Known:
         model = routes.of(item)
     except BadItemError:
         model = None
-    return _utf8(item.id), _utf8(shown(item.uri)), model
+    return _utf8(shown(item.id)), _utf8(shown(item.uri)), model
 
 
 def _stamp(item: Item) -> tuple[int | None, str | None]:
@@ -284,7 +284,8 @@ def _prepared(fetch: Fetch, task: Task, device: str) -> _Ready:
 
 def _row(item: Item) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    row |= {"id": _utf8(item.id), "uri": _utf8(shown(item.uri)), "size": item.size, "modified": item.modified}
+    # What names no id goes by its URI.
+    row |= {"id": _utf8(shown(item.id)), "uri": _utf8(shown(item.uri)), "size": item.size, "modified": item.modified}
     row["scored_at"] = datetime.now(UTC)
     return row
 

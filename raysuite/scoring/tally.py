@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from raysuite.credentials import shown
 from raysuite.metrics.conformal import Decision, drift
 from raysuite.scoring.models import Model
 from raysuite.scoring.pace import Pace
@@ -162,8 +163,8 @@ class Tally:
             kind = text.partition(":")[0]
             if kind in self.errors or len(self.errors) < KINDS:
                 self.errors[kind] += 1
-                if len(shown := self.examples.setdefault(kind, [])) < EXAMPLES:
-                    shown.append(text)
+                if len(told := self.examples.setdefault(kind, [])) < EXAMPLES:
+                    told.append(text)
         excess = np.where(good, scores / np.where(thresholds > 0, thresholds, 1.0), -np.inf)
         self._keep_worst(table, excess, part)
 
@@ -204,5 +205,5 @@ class Tally:
             "pace": self.pace.as_mapping(),
             "models": {name: model.as_mapping() for name, model in self.models.items()},
             "warnings": self.warnings(),
-            "worst": self.worst(),
+            "worst": [{**one, "part": shown(one["part"])} for one in self.worst()],
         }

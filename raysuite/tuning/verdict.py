@@ -23,7 +23,7 @@ class Verdict:
 
     Attributes:
         outcome: ``better``, ``worse``, ``no difference shown``, or ``unknown`` without two pairs, or where
-            all pairs differ by the same.
+            all differ by the same and not by 0.
         difference: Mean of winner minus default, as a fraction, each category counting the same; ``None`` without a
             pair.
         low: Lower end of its 95 % interval; ``None`` where that is unknown.

@@ -52,7 +52,7 @@ def test_an_archive_rewritten_since_it_was_listed_gives_no_member_for_another(
                 fetch.read()
             told.append(str(caught.value))
     assert len(told) == 2
-    assert all(error.startswith("Unreadable: ") and "changed since it was listed" in error for error in told)
+    assert all(error.startswith("Unreadable: ") and "is not as it was listed" in error for error in told)
 
 
 def test_a_list_that_begins_with_what_can_be_opened_nowhere_is_no_error() -> None:

@@ -273,8 +273,9 @@ def test_a_folder_with_images_that_is_no_category_is_not_missing_unnoticed(tmp_p
     assert [entry.category for entry in find_entries(Location.of(tmp_path), categories=[other]).entries] == [other]
 
 
-def test_folders_without_images_beside_the_categories_are_none_of_its_business(tmp_path):
-    plant(tmp_path, ["caps/1.png", "notes/readme.txt"])
+def test_other_folders_beside_the_categories_are_none_of_its_business(tmp_path):
+    plant(tmp_path, ["caps/1.png", "notes/readme.txt", "ground_truth/caps/1.png", "scored/overlays/1.png"])
+    (tmp_path / "scored" / "scan.json").write_text("{}")
     assert len(find_entries(Location.of(tmp_path)).entries) == 1
 
 

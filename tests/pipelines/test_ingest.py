@@ -73,7 +73,7 @@ def test_a_storage_that_fails_is_one_sentence(
     monkeypatch.setattr(Location, "delete_dir", lambda _: None)
     (tmp_path / "shards").mkdir()
     Path(category_folder(shards, "weave").path).write_text("in the way")
-    with pytest.raises(StorageError, match=r"cannot write .*shards: .*weave"):
+    with pytest.raises(StorageError, match=r"cannot read all images or write .*shards: .*weave"):
         shard([listing], shards)
 
 

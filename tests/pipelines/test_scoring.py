@@ -218,6 +218,29 @@ class TestOnOneRay:
         assert not any("first-word" in file.read_text() for file in shown)
         assert score(asked("me:second-word"))["this_time"]["scored"] == 0
 
+    @pytest.mark.skipif(importlib.util.find_spec("moto") is None, reason="moto, the S3 server, is not installed")
+    def test_credentials_of_a_list_and_of_an_output_are_not_repeated(
+        self, run: Path, tmp_path: Path, server: str
+    ) -> None:
+        names = [path.relative_to(tmp_path).as_posix() for path in write_pictures(tmp_path / "in", 4)]
+        store = pafs.S3FileSystem(endpoint_override=server, scheme="http", allow_bucket_creation=True)
+        store.create_dir("bucket")
+        pafs.copy_files(str(tmp_path / "in"), "bucket/in", pafs.LocalFileSystem(), store, use_threads=False)
+        options = f"?endpoint_override={server}&scheme=http"
+        table = tmp_path / "list.csv"
+        table.write_text("uri\n" + "".join(f"s3://me:secret-word@bucket/{name}{options}\n" for name in names))
+        out = f"s3://me:secret-word@bucket/out{options}"
+        asked = Request((str(table),), (str(run / "weave"),), out, overlays=2)
+        assert score(asked)["scored"] == 4
+        rows: Any = pads.dataset("bucket/out/parts", filesystem=store, format="parquet").to_table(["id", "uri"])
+        written = [str(rows.to_pylist())]
+        for name in ("scan.json", "summary.json", "summary.html", "manifest.json"):
+            with store.open_input_stream(f"bucket/out/{name}") as file:
+                written.append(file.read().decode())
+        assert not any("secret-word" in text for text in written)
+        assert len(store.get_file_info(pafs.FileSelector("bucket/out/overlays"))) == 2
+        assert score(asked)["this_time"]["scored"] == 0
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Any:

@@ -142,7 +142,8 @@ def test_rows_of_a_list_that_was_corrected_are_scored_anew(run: Path, tmp_path: 
     assert list(after) == ["A", "B2"]
     assert (after["A"]["model"], after["B2"]["model"]) == ("flange", "weave")
     assert after["A"]["score"] != before["A"]["score"]
-    assert after["B2"]["score"] == before["B"]["score"]
+    # In a batch of one, where it was in one of two: the last digits are the engine's.
+    assert after["B2"]["score"] == pytest.approx(before["B"]["score"], rel=1e-5)
 
 
 def test_an_image_that_a_list_names_twice_keeps_both_rows(run: Path, tmp_path: Path) -> None:

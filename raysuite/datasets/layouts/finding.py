@@ -103,11 +103,16 @@ def _check_left_out(one: _Seen) -> None:
     if one.layout == "visa" or "" in one.folders.values():
         return
     for name in subfolders(one.root):
-        if name not in one.folders.values() and holds_images(one.root / name):
+        if name in one.folders.values() or name == "ground_truth":
+            continue
+        # A run, or a scored archive, that was written beside the images.
+        own = any((one.root / name / card).is_file() for card in ("config.yaml", "scan.json", "manifest.json"))
+        if not own and holds_images(one.root / name):
             place = "directly in it or in good/" if one.layout == "folder" else f"in {_GOOD_PLACE[one.layout]}/"
             raise DatasetError(
                 f"{one.root / name} has images, but none {place}, so that it is no category of layout {one.layout}: "
-                "put its good images there, move it elsewhere, or leave it out by naming the others (--category)"
+                "if it is to be one, its good images belong there; if not, move it elsewhere, or name the others "
+                "(--category)"
             )
 
 

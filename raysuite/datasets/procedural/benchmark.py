@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from raysuite.datasets.layouts.folders import IMAGE_SUFFIXES, suffix
 from raysuite.datasets.procedural.fields import Array
 from raysuite.datasets.procedural.flange import Flange
 from raysuite.datasets.procedural.grain import Grain
@@ -197,7 +198,10 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _check_room(root: Location, files: Iterable[str]) -> None:
-    """Drawing the same files again is well; others, of another drawing or of somebody, would be taken for its own."""
+    """Drawing the same files again is well; others, of another drawing or of somebody, would be taken for its own.
+
+    Categories of another seed or size are not told apart.
+    """
     # One category may be drawn after the other.
     own: dict[str, set[str]] = {"": set(CATEGORIES)}
     for file in files:
@@ -206,8 +210,8 @@ def _check_room(root: Location, files: Iterable[str]) -> None:
             own.setdefault("/".join(parts[:k]), set()).add(part)
     for path, names in own.items():
         folder = root / path if path else root
-        for name, _ in folder.children() if folder.is_dir() else ():
-            if name not in names and not name.startswith("."):
+        for name, is_dir in folder.children() if folder.is_dir() else ():
+            if name not in names and not name.startswith(".") and (is_dir or suffix(name) in IMAGE_SUFFIXES):
                 raise DatasetError(
                     f"{folder} holds {name}, which would stay beside the images that are drawn: take another folder"
                 )
