@@ -20,15 +20,10 @@ S3_ENVIRONMENT = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes the Ray that all share; and let files that start Ray come first.
-
-    They take longest, and of two processes neither is to wait for the other's last.
-    """
+    """Mark what takes the Ray that all share."""
     for item in items:
         if "local_ray" in getattr(item, "fixturenames", ()):
             item.add_marker("ray")
-    first = {item.path for item in items if item.get_closest_marker("ray")}
-    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session")
