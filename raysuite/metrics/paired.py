@@ -94,7 +94,8 @@ def mean_difference(
         level: Coverage of the interval, between 0 and 1.
 
     Returns:
-        The mean difference, or ``None`` of nothing.
+        The mean difference, or ``None`` of nothing. It has no interval, and p = 1, of fewer than `FEWEST`, or if all
+        are the same and not 0.
 
     Raises:
         MetricsError: A difference is not finite, or a number is out of range.

@@ -38,6 +38,7 @@ def shard(listings: Sequence[Listing], shards: Location, on_event: Listener = la
     Raises:
         DatasetError: The folder holds complete shards of other or since changed data, or rows were lost on the way.
         RunError: Another command writes there.
+        StorageError: The shards cannot be written, or the storage of the images failed.
     """
     there, missing = _looked_up(listings, shards)
     if there is not None and not missing:
